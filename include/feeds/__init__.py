@@ -1,0 +1,20 @@
+"""The feeds of this release, by name. Adding one: a folder here, a line below, its results in `stores`, its DAG files."""
+
+from __future__ import annotations
+
+from include.feeds.transactions.spec import TRANSACTIONS
+from include.ingestion.errors import UsageError
+from include.ingestion.feed import FeedSpec
+
+FEEDS: dict[str, FeedSpec] = {spec.name: spec for spec in (TRANSACTIONS,)}
+
+
+def feed_named(name: str) -> FeedSpec:
+    """The feed of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in FEEDS:
+        raise UsageError(f"no feed {name!r}; there are: {', '.join(sorted(FEEDS))}")
+    return FEEDS[name]

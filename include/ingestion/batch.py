@@ -1,0 +1,63 @@
+"""A batch: accepted files that are processed together, and the numbered attempts at it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from include.ingestion.file import ObjectRef
+
+
+@dataclass(frozen=True)
+class BatchFile:
+    """A file of a batch: its place in the order and the exact objects that hold its accepted rows."""
+
+    file_id: int
+    seq: int
+    key: str
+    rows: int
+    bronze: tuple[ObjectRef, ...]
+    touched: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What was fixed when the batch was created."""
+
+    number: int
+    feed: str
+    first_seq: int
+    last_seq: int
+    rows: int
+    parameters: Mapping[str, int]
+    reference_version: int | None
+    started_at: dt.datetime
+    files: tuple[BatchFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a batch. It writes under names of its own and publishes only on the state it read."""
+
+    batch: int
+    number: int
+    state_version_read: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a feed still has to do: files not decided, files accepted and not published, results not delivered."""
+
+    registered: int
+    accepted: int
+    undelivered: int
+    oldest_seconds: float | None
+
+    @property
+    def files(self) -> int:
+        return self.registered + self.accepted
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.registered or self.accepted or self.undelivered)

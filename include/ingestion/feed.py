@@ -1,0 +1,87 @@
+"""A feed is a value: what differs between feeds is data here; what is the same is code, once."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from include.ingestion.contract import Contract
+from include.ingestion.errors import UsageError
+
+
+class OverwritePolicy(enum.StrEnum):
+    """What other bytes under a known name do, once an earlier version was accepted or published."""
+
+    REJECT = "reject"
+    APPEND = "append"
+    SUPERSEDE = "supersede"
+
+
+class OnQuarantine(enum.StrEnum):
+    CONTINUE = "continue"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A whole-number threshold of a feed that a run may change: shown in the Airflow form and as a command option."""
+
+    name: str
+    default: int
+    minimum: int
+    maximum: int
+    description: str
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class FeedSpec:
+    """Everything that makes one feed differ from another.
+
+    Attributes:
+        group: feeds that share published tables share a lease and a batch sequence under this name.
+        endings: the endings of a base name that make an object a file of the feed, matched with case.
+        touch_column: the column (as bronze names it) whose distinct values per file the gate records, or None.
+        parameters: thresholds, recorded with every batch.
+        max_files, max_bytes: what one batch takes at most.
+        without_reference: what every run says while no reference of the feed is loaded; empty if it needs none.
+    """
+
+    name: str
+    group: str
+    contract: Contract
+    endings: tuple[str, ...]
+    overwrite: OverwritePolicy = OverwritePolicy.REJECT
+    on_quarantine: OnQuarantine = OnQuarantine.CONTINUE
+    archive: bool = False
+    touch_column: str | None = None
+    parameters: tuple[Parameter, ...] = ()
+    max_files: int = 100
+    max_bytes: int = 2 * 2**30
+    without_reference: str = ""
+
+    def parameters_from(self, given: Mapping[str, int | None]) -> dict[str, int]:
+        """The feed's parameters with those given put over their defaults.
+
+        Raises:
+            UsageError: an unknown name, or a value out of its range.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        unknown = sorted(given.keys() - known.keys())
+        if unknown:
+            raise UsageError(f"{self.name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+        chosen = {name: parameter.default for name, parameter in known.items()}
+        for name, value in given.items():
+            if value is None:
+                continue
+            parameter = known[name]
+            if isinstance(value, bool) or not isinstance(value, int) or not parameter.minimum <= value <= parameter.maximum:
+                raise UsageError(
+                    f"{name} = {value!r} is not a whole number from {parameter.minimum} to {parameter.maximum} ({parameter.description})"
+                )
+            chosen[name] = value
+        return chosen

@@ -1,0 +1,114 @@
+"""The five steps one after another, in one process: once, until nothing is left, or for as long as files keep coming."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from include.ingestion.errors import FeedBusy
+from include.ingestion.feed import FeedSpec
+from include.ingestion.ports import Ports
+from include.ingestion.run import Run
+from include.ingestion.steps.deliver import Delivered, deliver
+from include.ingestion.steps.discover import discover
+from include.ingestion.steps.gate import gate
+from include.ingestion.steps.process import process
+from include.ingestion.steps.publish import publish
+
+_BUSY_PAUSE_SECONDS = 0.5
+_IDLE_PAUSE_SECONDS = 0.1
+
+
+@dataclass
+class Progress:
+    """What a loop of runs has done so far: counts, and seconds a step."""
+
+    runs: int = 0
+    registered: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    published: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, step: str, started: float) -> float:
+        now = time.perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - started
+        return now
+
+
+def ingest_once(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> Delivered:
+    """One round of the five steps. Whatever fails, the lease is let go, so that the next run need not wait for it.
+
+    Raises:
+        FeedBusy, FeedPaused, LeaseLost, EnvironmentFailure: as the steps do.
+    """
+    at = time.perf_counter()
+    found = discover(ports, spec, run)
+    at = progress.timed("discover", at)
+    progress.runs += 1
+    progress.registered += found.registered
+    if found.token is not None:
+        try:
+            for group in found.groups:
+                gate(ports, spec, run, found.token, group.file_ids)
+            at = progress.timed("gate", at)
+            processed = process(ports, spec, run, found.token, found.file_ids)
+            at = progress.timed("process", at)
+            published = publish(ports, spec, run, found.token, processed)
+            at = progress.timed("publish", at)
+        finally:
+            ports.ledger.let_go(spec, found.token)
+        progress.accepted += processed.accepted
+        progress.quarantined += processed.quarantined
+        progress.duplicate += processed.duplicate
+        for name, count in published.counts.items() if published else ():
+            progress.published[name] = progress.published.get(name, 0) + count
+    at = time.perf_counter()
+    delivered = deliver(ports, spec, run)
+    progress.timed("deliver", at)
+    return delivered
+
+
+def until_empty(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> None:
+    """Run until a listing of everything finds nothing new, nothing waits, and everything published is delivered.
+
+    Another run of the feed is waited for. A broken environment ends it with its error; bad files do not.
+    """
+    while True:
+        registered = progress.registered
+        fresh = dataclasses.replace(run, started_at=ports.clock(), full=True)
+        _waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
+        if progress.registered == registered and ports.ledger.waiting(spec).nothing:
+            return
+
+
+def follow(ports: Ports, spec: FeedSpec, run: Run, progress: Progress, *, idle_seconds: float, until: Callable[[], bool]) -> None:
+    """Go round the five steps while files keep coming, until none came for `idle_seconds` or `until` says so."""
+    last_work = time.monotonic()
+    while not until():
+        before = (progress.registered, progress.published.get("files", 0))
+        fresh = dataclasses.replace(run, started_at=ports.clock(), full=False)
+        _waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
+        if (progress.registered, progress.published.get("files", 0)) != before:
+            last_work = time.monotonic()
+        elif time.monotonic() - last_work >= idle_seconds:
+            return
+        else:
+            time.sleep(_IDLE_PAUSE_SECONDS)
+
+
+def _waiting_for_others(ports: Ports, work: Callable[[], object]) -> None:
+    """Do the work once no other run of the feed is at it; say so once."""
+    told = ""
+    while True:
+        try:
+            work()
+            return
+        except FeedBusy as busy:
+            if busy.holder != told:
+                ports.say(f"waiting: {busy}")
+                told = busy.holder
+            time.sleep(_BUSY_PAUSE_SECONDS)

@@ -1,0 +1,99 @@
+"""Deliver: what follows publication and refusal, and may be repeated. Everything it writes is a pure function of the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from include.ingestion import keys
+from include.ingestion.errors import EnvironmentFailure, ObjectGone
+from include.ingestion.feed import FeedSpec
+from include.ingestion.file import LedgerFile
+from include.ingestion.lifecycle import State
+from include.ingestion.ports import ObjectStore, Ports, Undelivered
+from include.ingestion.run import Run
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What was done, and how many files still wait for a run."""
+
+    batches: int
+    files: int
+    waiting: int
+
+
+def deliver(ports: Ports, spec: FeedSpec, run: Run) -> Delivered:
+    """Drain the outbox: output files of published batches, error and archive objects of files, tidying of state."""
+    batches = ports.ledger.undelivered_batches(spec)
+    for batch in batches:
+        ports.results.deliver(batch, ports.say)
+        ports.ledger.delivered_batch(batch)
+    files = ports.ledger.undelivered_files(spec)
+    for undelivered in files:
+        location, key = _deliver_file(ports, spec, undelivered)
+        ports.ledger.delivered_file(undelivered.file.file_id, run, location, key)
+    ports.results.tidy(ports.say)
+    return Delivered(len(batches), len(files), ports.ledger.waiting(spec).files)
+
+
+def _deliver_file(ports: Ports, spec: FeedSpec, undelivered: Undelivered) -> tuple[str | None, str | None]:
+    """Do what is left to do for one file; the location its original bytes have after it, where that changes."""
+    file = undelivered.file
+    folder = keys.error_folder(spec.name, file.date, file.key, file.file_id)
+    if file.state is State.QUARANTINED:
+        _write_report(ports, folder, undelivered)
+        if undelivered.location != "landing":
+            return None, None
+        return _move(ports, file, keys.in_error(folder, keys.base_name(file.key)), "error")
+    if file.state is State.PUBLISHED:
+        if undelivered.rejects_key is not None:
+            _write_report(ports, folder, undelivered)
+        if spec.archive and undelivered.location == "landing":
+            return _move(ports, file, keys.archived(spec.name, file.date, file.key, file.file_id), "archive")
+    return None, None
+
+
+def _write_report(ports: Ports, folder: str, undelivered: Undelivered) -> None:
+    """Write `report.json`, and `rejects.csv` where rows were rejected one by one, beside each other."""
+    body = json.dumps(undelivered.report, indent=2, ensure_ascii=False, sort_keys=True).encode()
+    ports.store.put(ports.bucket, keys.in_error(folder, "report.json"), body)
+    if undelivered.rejects_key is not None:
+        rejects = ports.store.head(ports.bucket, undelivered.rejects_key)
+        if rejects is None:
+            raise EnvironmentFailure("S3", f"{undelivered.rejects_key}, the rejected rows of {undelivered.file.key}, is gone")
+        ports.store.copy(ports.bucket, rejects.key, ports.bucket, keys.in_error(folder, "rejects.csv"), etag=rejects.etag)
+    ports.say(f"{undelivered.file.key}: see s3://{ports.bucket}/{folder}")
+
+
+def _move(ports: Ports, file: LedgerFile, to_key: str, location: str) -> tuple[str, str | None]:
+    """Copy, verify, delete if unchanged. An object that changed or went in the meantime stays what it is."""
+    try:
+        copied = ports.store.copy(file.bucket, file.key, ports.bucket, to_key, etag=file.etag)
+    except ObjectGone:
+        there = ports.store.head(file.bucket, file.key)
+        if ports.store.head(ports.bucket, to_key) is not None:
+            return location, to_key  # an earlier delivery got as far as the deletion
+        ports.say(f"{file.key}: its bytes are no longer there to be kept under {location}/")
+        return ("gone" if there is None else "overwritten"), None
+    if copied.size != file.size or (copied.etag != file.etag and not _same_bytes(ports, file, to_key)):
+        raise EnvironmentFailure("S3", f"the copy of {file.key} at {to_key} is not what was copied; the original stays")
+    ports.store.delete(file.bucket, file.key, file.etag)
+    ports.say(f"moved {file.key} to s3://{ports.bucket}/{to_key}")
+    return location, to_key
+
+
+def _same_bytes(ports: Ports, file: LedgerFile, to_key: str) -> bool:
+    """Compare by content where the etags cannot be compared (an object uploaded in parts)."""
+    return _sha256(ports.store, file.bucket, file.key) == _sha256(ports.store, ports.bucket, to_key)
+
+
+def _sha256(store: ObjectStore, bucket: str, key: str) -> str:
+    digest = hashlib.sha256()
+    with store.read(bucket, key) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()

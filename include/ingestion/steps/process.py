@@ -1,0 +1,72 @@
+"""Process: decide the judged files in seq order, fix a batch of the accepted ones, run the feed's job on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.ingestion import keys
+from include.ingestion.batch import Attempt, Batch
+from include.ingestion.errors import SluiceError
+from include.ingestion.feed import FeedSpec
+from include.ingestion.ports import Ports
+from include.ingestion.run import Run
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What process hands on: counts, and where the attempt's manifest lies. `batch` None: nothing was accepted."""
+
+    accepted: int
+    quarantined: int
+    duplicate: int
+    batch: int | None = None
+    attempt: int | None = None
+    state_version_read: int | None = None
+    manifest_key: str | None = None
+
+
+def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequence[int]) -> Processed:
+    """Decide, open a batch (or resume the open one as its next attempt), and run the job; its results stay invisible.
+
+    Raises:
+        LeaseLost: another run took the feed over.
+        EnvironmentFailure: S3, PostgreSQL or Spark does not answer; the next run resumes the batch.
+    """
+    with ports.ledger.kept_lease(spec, token):
+        batch = ports.ledger.open_batch(spec)
+        counts = (0, 0, 0)
+        if batch is None:
+            settled = ports.ledger.settle(spec, token, run, file_ids)
+            counts = (settled.accepted, settled.quarantined, settled.duplicate)
+            ports.say(
+                f"decided in seq order: {settled.accepted} accepted, {settled.quarantined} quarantined, {settled.duplicate} duplicate"
+            )
+            batch = ports.ledger.open_batch(spec)
+        if batch is None:
+            ports.ledger.let_go(spec, token)
+            return Processed(*counts)
+        attempt = ports.ledger.begin_attempt(spec, token, run, batch.number)
+        ports.say(
+            f"batch {batch.number} attempt {attempt.number}: "
+            f"seq {batch.first_seq}-{batch.last_seq}, {len(batch.files)} files, {batch.rows} rows, "
+            + ", ".join(f"{name} {value}" for name, value in batch.parameters.items())
+        )
+        if batch.reference_version is None and spec.without_reference:
+            ports.say(spec.without_reference)
+        try:
+            manifest_key = _run_job(ports, spec, batch, attempt)
+        except SluiceError as failed:
+            ports.ledger.end_attempt(spec, attempt, "failed", str(failed))
+            raise
+        return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key)
+
+
+def _run_job(ports: Ports, spec: FeedSpec, batch: Batch, attempt: Attempt) -> str:
+    """Ask the feed's job for its results under the attempt's folder; the manifest's key."""
+    folder = keys.attempt_folder(spec.name, batch.number, attempt.number)
+    request = ports.results.request(batch, attempt)
+    ports.store.put(ports.bucket, keys.in_attempt(folder, "request.json"), json.dumps(request).encode())
+    ports.job.run(ports.results.job, request)
+    return keys.in_attempt(folder, "manifest.json")

@@ -1,0 +1,36 @@
+"""Publish: the one PostgreSQL transaction that makes a batch's results visible and its files published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from include.ingestion.batch import Attempt
+from include.ingestion.feed import FeedSpec
+from include.ingestion.ports import Ports
+from include.ingestion.run import Run
+from include.ingestion.steps.process import Processed
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became visible, as counts of the feed's own."""
+
+    batch: int
+    counts: dict[str, int]
+
+
+def publish(ports: Ports, spec: FeedSpec, run: Run, token: int, processed: Processed) -> Published | None:
+    """Make an attempt's results visible, all at once, and let the lease go. None: there was nothing to publish.
+
+    Raises:
+        LeaseLost: another run took the feed over, or the state moved on since the attempt read it. Nothing was changed.
+        EnvironmentFailure: S3 or PostgreSQL does not answer. The next run finds out whether the transaction happened.
+    """
+    if processed.batch is None or processed.attempt is None or processed.state_version_read is None or processed.manifest_key is None:
+        return None
+    manifest = json.loads(ports.store.read_bytes(ports.bucket, processed.manifest_key))
+    attempt = Attempt(processed.batch, processed.attempt, processed.state_version_read)
+    counts = ports.ledger.publish(spec, token, run, attempt, manifest, ports.results, ports.results.read(manifest))
+    ports.say(f"published batch {processed.batch}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return Published(processed.batch, counts)

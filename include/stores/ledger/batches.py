@@ -1,0 +1,282 @@
+"""Batches in the ledger: deciding files in order, fixing a batch, attempts, and the one transaction that publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from include.ingestion.batch import Attempt, Batch, BatchFile
+from include.ingestion.decide import NOT_IN_THE_BYTES, Candidate, Decision, Known, decide
+from include.ingestion.errors import LeaseLost, UsageError
+from include.ingestion.feed import FeedSpec
+from include.ingestion.file import Settled
+from include.ingestion.lifecycle import State
+from include.ingestion.ports import Results
+from include.ingestion.run import Run
+from include.stores.ledger.files import object_refs
+from include.stores.ledger.session import Cursor, LedgerSession
+from include.version import code_version
+
+
+class Batches(LedgerSession):
+    """From judged files to published ones."""
+
+    def open_batch(self, spec: FeedSpec) -> Batch | None:
+        """The group's one unfinished batch, if there is one."""
+        found = self.row("select * from batch where group_name = %s and state = 'open'", (spec.group,))
+        return None if found is None else self._batch(found)
+
+    def _batch(self, row: DictRow) -> Batch:
+        files = self.rows(
+            "select file_id, seq, key, accepted, bronze, touched from file where group_name = %s and batch = %s order by seq",
+            (row["group_name"], row["batch"]),
+        )
+        return batch_from(row, files)
+
+    def settle(self, spec: FeedSpec, token: int, run: Run, file_ids: Sequence[int]) -> Settled:
+        """Decide judged files in seq order and fix a batch of the accepted ones, in one transaction.
+
+        A batch never straddles a change of the reference: files after it stay accepted for the next batch.
+        """
+        with self.fenced(spec, token, run) as cursor:
+            decisions = decide(spec, *_to_decide(cursor, spec, file_ids))
+            _record(cursor, decisions)
+            states = [decision.state for decision in decisions]
+            accepted, reference_version = _first_stretch(cursor, spec, file_ids)
+            batch = _create_batch(cursor, spec, run, accepted, reference_version) if accepted else None
+            cursor.execute(
+                "select count(*) as waiting from file where file_id = any(%s) and state = 'accepted' and batch is null", (list(file_ids),)
+            )
+            left = cursor.fetchone()
+        return Settled(
+            accepted=states.count(State.ACCEPTED),
+            quarantined=states.count(State.QUARANTINED),
+            duplicate=states.count(State.DUPLICATE),
+            batch=batch,
+            left_over=left["waiting"] if left else 0,
+        )
+
+    def begin_attempt(self, spec: FeedSpec, token: int, run: Run, batch: int) -> Attempt:
+        """Number the next try at the open batch and note the state version it works from."""
+        with self.fenced(spec, token, run) as cursor:
+            cursor.execute(
+                "update batch set attempt = attempt + 1 where group_name = %s and batch = %s and state = 'open' returning attempt",
+                (spec.group, batch),
+            )
+            begun = cursor.fetchone()
+            if begun is None:
+                raise LeaseLost(spec.name, token)
+            cursor.execute(
+                """insert into batch_attempt (group_name, batch, attempt, run_id, token, state_version_read)
+                   select group_name, %s, %s, %s, %s, state_version from feed_group where group_name = %s returning state_version_read""",
+                (batch, begun["attempt"], run.run_id, token, spec.group),
+            )
+            read = cursor.fetchone()
+            assert read is not None
+        return Attempt(batch, begun["attempt"], read["state_version_read"])
+
+    def end_attempt(self, spec: FeedSpec, attempt: Attempt, outcome: str, error: str | None) -> None:
+        with self.transaction() as cursor:
+            _end_attempt(cursor, spec, attempt, outcome, error)
+
+    def publish(
+        self,
+        spec: FeedSpec,
+        token: int,
+        run: Run,
+        attempt: Attempt,
+        manifest: Mapping[str, Any],
+        results: Results,
+        produced: Any,
+    ) -> dict[str, int]:
+        """Results, counters, state pointers and the files' states change together or not at all; the lease ends with them.
+
+        `produced` is what `results.read` made of the manifest's objects, read before the transaction so that it stays short.
+
+        Raises:
+            LeaseLost: the lease, the batch's newest attempt or the state version is not the one this attempt worked under.
+        """
+        with self.fenced(spec, token, run, f"batch {attempt.batch} attempt {attempt.number}") as cursor:
+            cursor.execute(
+                """update feed_group
+                   set state_version = state_version + 1, lease_holder = null, lease_until = null, lease_token = lease_token + 1
+                   where group_name = %s and lease_token = %s and state_version = %s returning state_version, clock_timestamp() as now""",
+                (spec.group, token, attempt.state_version_read),
+            )
+            moved = cursor.fetchone()
+            cursor.execute(
+                """update batch set state = 'published', published_at = clock_timestamp(), manifest = %s, state_version = %s
+                   where group_name = %s and batch = %s and attempt = %s and state = 'open' returning *""",
+                (Jsonb(dict(manifest)), moved and moved["state_version"], spec.group, attempt.batch, attempt.number),
+            )
+            row = cursor.fetchone()
+            if moved is None or row is None:
+                raise LeaseLost(spec.name, token)
+            cursor.execute(
+                """update file set state = 'published', published_at = clock_timestamp()
+                   where group_name = %s and batch = %s and state = 'accepted'
+                   returning file_id, seq, key, accepted, bronze, touched""",
+                (spec.group, attempt.batch),
+            )
+            batch = batch_from(row, sorted(cursor.fetchall(), key=lambda file: file["seq"]))
+            counts = results.publish(cursor, batch, produced, moved["now"])
+            _end_attempt(cursor, spec, attempt, "published", None)
+        return {"files": len(batch.files), "rows": batch.rows} | counts
+
+    def abandon_batch(self, spec: FeedSpec, run: Run, why: str) -> int:
+        """Give up the open batch: its files are accepted and wait for the next one. Whoever works on it can no longer publish.
+
+        Raises:
+            UsageError: no batch is open.
+        """
+        with self.transaction(run) as cursor:
+            cursor.execute("select 1 from feed_group where group_name = %s for update", (spec.group,))
+            cursor.execute(
+                "update batch set state = 'abandoned', reason = %s where group_name = %s and state = 'open' returning batch, attempt",
+                (why, spec.group),
+            )
+            given_up = cursor.fetchone()
+            if given_up is None:
+                raise UsageError(f"{spec.name} has no open batch; `sluice batch list {spec.name}` shows them all")
+            cursor.execute(
+                "update file set batch = null, group_name = null where group_name = %s and batch = %s", (spec.group, given_up["batch"])
+            )
+            cursor.execute(
+                "update feed_group set lease_holder = null, lease_until = null, lease_token = lease_token + 1 where group_name = %s",
+                (spec.group,),
+            )
+            _end_attempt(cursor, spec, Attempt(given_up["batch"], given_up["attempt"], 0), "abandoned", why)
+        number: int = given_up["batch"]
+        return number
+
+
+def batch_from(row: DictRow, files: Sequence[DictRow]) -> Batch:
+    return Batch(
+        number=row["batch"],
+        feed=row["feed"],
+        first_seq=row["first_seq"],
+        last_seq=row["last_seq"],
+        rows=row["rows"],
+        parameters=row["parameters"],
+        reference_version=row["reference_version"],
+        started_at=row["started_at"],
+        files=tuple(
+            BatchFile(
+                file_id=file["file_id"],
+                seq=file["seq"],
+                key=file["key"],
+                rows=file["accepted"],
+                bronze=object_refs(file["bronze"]),
+                touched=None if file["touched"] is None else tuple(file["touched"]),
+            )
+            for file in files
+        ),
+    )
+
+
+def _to_decide(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple[list[Candidate], Known]:
+    """The judged files among these that are not decided, and what earlier decisions say of their bytes and keys."""
+    cursor.execute(
+        """select file_id, seq, bucket, key, sha256, reason_code as fault, reason from file
+           where file_id = any(%s) and state in ('registered', 'replaying') and judged_at is not null order by seq""",
+        (list(file_ids),),
+    )
+    candidates = [Candidate(**row) for row in cursor.fetchall()]
+    digests = [candidate.sha256 for candidate in candidates if candidate.sha256]
+    known = Known()
+    cursor.execute(
+        "select sha256, file_id, seq from file where feed = %s and sha256 = any(%s) and state in ('accepted', 'published')",
+        (spec.name, digests),
+    )
+    known.holders = {row["sha256"]: (row["file_id"], row["seq"]) for row in cursor.fetchall()}
+    cursor.execute(
+        """select sha256, file_id, seq from file
+           where feed = %s and sha256 = any(%s) and state = 'quarantined' and reason_code <> all(%s) order by seq desc""",
+        (spec.name, digests, sorted(NOT_IN_THE_BYTES)),
+    )
+    known.condemned = {row["sha256"]: (row["file_id"], row["seq"]) for row in cursor.fetchall()}
+    cursor.execute(
+        """select f.bucket, f.key, f.file_id, f.seq from file f
+           join unnest(%s::text[], %s::text[]) as c (bucket, key) on f.bucket = c.bucket and f.key = c.key
+           where f.feed = %s and f.state in ('accepted', 'published') order by f.seq""",
+        ([candidate.bucket for candidate in candidates], [candidate.key for candidate in candidates], spec.name),
+    )
+    known.taken_keys = {(row["bucket"], row["key"]): (row["file_id"], row["seq"]) for row in cursor.fetchall()}
+    return candidates, known
+
+
+def _record(cursor: Cursor, decisions: Sequence[Decision]) -> None:
+    """Move the files; an object that went before it was read lies nowhere any more."""
+    cursor.executemany(
+        """update file set state = %(state)s::file_state, reason_code = %(fault)s, reason = %(reason)s, duplicate_of = %(duplicate_of)s,
+                  location = case when %(fault)s::text = 'object_gone' and location = 'landing' then 'gone' else location end
+           where file_id = %(file_id)s""",
+        [
+            {
+                "file_id": decision.file_id,
+                "state": decision.state,
+                "fault": decision.fault,
+                "reason": decision.reason,
+                "duplicate_of": decision.duplicate_of,
+            }
+            for decision in decisions
+        ],
+    )
+
+
+def _first_stretch(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple[list[DictRow], int | None]:
+    """The accepted files up to the first change of the reference, and the reference in force for them."""
+    cursor.execute(
+        """select f.file_id, f.seq, f.accepted as rows,
+                  (select max(r.version) from reference r where r.feed = f.feed and r.after_seq < f.seq) as reference_version
+           from file f where f.feed = %s and f.file_id = any(%s) and f.state = 'accepted' and f.batch is null order by f.seq""",
+        (spec.name, list(file_ids)),
+    )
+    waiting = cursor.fetchall()
+    version = waiting[0]["reference_version"] if waiting else None
+    stretch: list[DictRow] = []
+    for row in waiting:
+        if row["reference_version"] != version:
+            break
+        stretch.append(row)
+    return stretch, version
+
+
+def _create_batch(cursor: Cursor, spec: FeedSpec, run: Run, accepted: Sequence[DictRow], reference_version: int | None) -> int:
+    cursor.execute("update feed_group set last_batch = last_batch + 1 where group_name = %s returning last_batch", (spec.group,))
+    numbered = cursor.fetchone()
+    assert numbered is not None
+    number: int = numbered["last_batch"]
+    cursor.execute(
+        """insert into batch (group_name, batch, feed, first_seq, last_seq, files, rows, parameters, reference_version,
+                              started_at, code_version)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        (
+            spec.group,
+            number,
+            spec.name,
+            accepted[0]["seq"],
+            accepted[-1]["seq"],
+            len(accepted),
+            sum(row["rows"] for row in accepted),
+            Jsonb(dict(run.parameters)),
+            reference_version,
+            run.started_at,
+            code_version(),
+        ),
+    )
+    cursor.execute(
+        "update file set group_name = %s, batch = %s where file_id = any(%s)", (spec.group, number, [row["file_id"] for row in accepted])
+    )
+    return number
+
+
+def _end_attempt(cursor: Cursor, spec: FeedSpec, attempt: Attempt, outcome: str, error: str | None) -> None:
+    cursor.execute(
+        """update batch_attempt set ended_at = clock_timestamp(), outcome = %s, error = %s
+           where group_name = %s and batch = %s and attempt = %s and outcome is null""",
+        (outcome, error, spec.group, attempt.batch, attempt.number),
+    )

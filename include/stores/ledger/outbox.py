@@ -1,0 +1,83 @@
+"""The outbox: what is published or refused and not yet delivered. Every run drains it."""
+
+from __future__ import annotations
+
+from include.ingestion.batch import Batch
+from include.ingestion.feed import FeedSpec
+from include.ingestion.ports import Undelivered
+from include.ingestion.run import Run
+from include.stores.ledger.batches import batch_from
+from include.stores.ledger.files import ledger_file
+from include.stores.ledger.session import LedgerSession
+
+
+class Outbox(LedgerSession):
+    """What deliver has to do, and that it was done. Both may be repeated."""
+
+    def undelivered_batches(self, spec: FeedSpec) -> list[Batch]:
+        found = self.rows(
+            "select * from batch where feed = %s and state = 'published' and delivered_at is null order by batch", (spec.name,)
+        )
+        return [batch_from(row, ()) for row in found]
+
+    def undelivered_files(self, spec: FeedSpec) -> list[Undelivered]:
+        """Files in an end state for which something may be left to do, in seq order."""
+        found = self.rows(
+            """select *, judged_at is not null as judged from file
+               where feed = %s and delivered_at is null and state in ('quarantined', 'duplicate', 'published') order by seq""",
+            (spec.name,),
+        )
+        return [
+            Undelivered(
+                file=ledger_file(row),
+                location=row["location"],
+                rejects_key=row["rejects"]["key"] if row["rejects"] else None,
+                report=(row["report"] or {}) | _decision(row),
+            )
+            for row in found
+        ]
+
+    def delivered_batch(self, batch: Batch) -> None:
+        with self.transaction() as cursor:
+            cursor.execute(
+                "update batch set delivered_at = clock_timestamp() where feed = %s and batch = %s and delivered_at is null",
+                (batch.feed, batch.number),
+            )
+
+    def delivered_file(self, file_id: int, run: Run, location: str | None, location_key: str | None) -> None:
+        """Note that nothing is left to do for a file, and where its original bytes lie if they were moved."""
+        with self.transaction(run) as cursor:
+            cursor.execute(
+                """update file set delivered_at = clock_timestamp(), location = coalesce(%s::file_location, location),
+                          location_key = case when %s::text is null then location_key else %s end
+                   where file_id = %s and delivered_at is null returning key""",
+                (location, location, location_key, file_id),
+            )
+            if cursor.fetchone() is not None and location is not None:
+                cursor.execute(
+                    "insert into file_event (file_id, kind, reason, run_id) values (%s, 'relocated', %s, %s)",
+                    (file_id, f"{location}: {location_key}" if location_key else location, run.run_id),
+                )
+
+
+def _decision(row: dict[str, object]) -> dict[str, object]:
+    """What the ledger adds to the gate's report: the decision, which may also rest on other files."""
+    return {
+        "file_id": row["file_id"],
+        "feed": row["feed"],
+        "seq": row["seq"],
+        "bucket": row["bucket"],
+        "key": row["key"],
+        "etag": row["etag"],
+        "size": row["size"],
+        "sha256": row["sha256"],
+        "state": row["state"],
+        "reason_code": row["reason_code"],
+        "reason": row["reason"],
+        "lines": row["lines"],
+        "accepted": row["accepted"],
+        "rejected": row["rejected"],
+        "code_version": row["code_version"],
+        "contract_digest": row["contract_digest"],
+        "suite_digest": row["suite_digest"],
+    }

@@ -1,0 +1,80 @@
+"""Numbered, forward-only migrations of the ledger, each applied once and remembered with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.ingestion.errors import SluiceError
+
+if TYPE_CHECKING:
+    import psycopg
+
+FOLDER = Path(__file__).parent.parent / "sql"
+_NAME = re.compile(r"([0-9]{4})_[a-z_]+\.sql")
+_LOCK = 0x51_01CE  # any fixed number: two migrating processes take turns
+
+_HISTORY = """
+create table if not exists schema_migration (
+    number     integer primary key,
+    name       text not null,
+    sha256     text not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+comment on table schema_migration is 'The migrations of include/sql that were applied here, with the checksum of each.';
+"""
+
+
+class MigrationRefused(SluiceError):
+    """The ledger and the migrations of this code do not fit together; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    number: int
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations(folder: Path = FOLDER) -> list[Migration]:
+    """The migrations of this code, in order."""
+    found = [
+        Migration(int(match[1]), path.name, path.read_text()) for path in sorted(folder.iterdir()) if (match := _NAME.fullmatch(path.name))
+    ]
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        raise MigrationRefused(f"migrations are not numbered 1, 2, 3, ...: {', '.join(m.name for m in found)}")
+    return found
+
+
+def migrate(connection: psycopg.Connection, folder: Path = FOLDER) -> list[str]:
+    """Bring a ledger to this code's version, all steps in one transaction; return the names of those applied.
+
+    Raises:
+        MigrationRefused: the ledger is newer than the code, or an applied migration was edited since.
+    """
+    known = migrations(folder)
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute(_HISTORY)
+        applied: dict[int, str] = dict(connection.execute("select number, sha256 from schema_migration").fetchall())
+        newest = max(applied, default=0)
+        if newest > len(known):
+            raise MigrationRefused(f"the ledger is at migration {newest}, this code knows {len(known)}: use the newer release")
+        for migration in known[:newest]:
+            if applied[migration.number] != migration.sha256:
+                raise MigrationRefused(f"{migration.name} was changed after it was applied; migrations only go forward: add a new one")
+        pending = known[newest:]
+        for migration in pending:
+            connection.execute(migration.text.encode())
+            connection.execute(
+                "insert into schema_migration (number, name, sha256) values (%s, %s, %s)",
+                (migration.number, migration.name, migration.sha256),
+            )
+    return [migration.name for migration in pending]

@@ -1,0 +1,34 @@
+"""A ledger made ready for this release: migrated, and with the release's feeds in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.feeds import FEEDS
+from include.ingestion import keys
+from include.stores.migrations import migrate
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from include.ingestion.feed import FeedSpec
+
+
+def prepare_ledger(connection: psycopg.Connection, bucket: str) -> list[str]:
+    """Migrate and add the feeds; the names of the migrations that were applied. May be repeated."""
+    applied = migrate(connection)
+    with connection.transaction():
+        for spec in FEEDS.values():
+            _add_feed(connection, spec, bucket)
+    return applied
+
+
+def _add_feed(connection: psycopg.Connection, spec: FeedSpec, bucket: str) -> None:
+    """Add what is missing of a feed; one that has sources keeps them as they are."""
+    connection.execute("insert into feed_group (group_name) values (%s) on conflict do nothing", (spec.group,))
+    connection.execute("insert into feed (feed, group_name) values (%s, %s) on conflict do nothing", (spec.name, spec.group))
+    connection.execute(
+        """insert into feed_source (feed, bucket, prefix) select %(feed)s, %(bucket)s, %(prefix)s
+           where not exists (select from feed_source where feed = %(feed)s)""",
+        {"feed": spec.name, "bucket": bucket, "prefix": keys.landing(spec.name)},
+    )

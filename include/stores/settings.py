@@ -1,0 +1,36 @@
+"""Where S3, the ledger and Spark are, as values. They come in through the front door: Airflow connections or the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """An S3 service. `endpoint` None means AWS itself; keys None mean the client's default chain (role, profile)."""
+
+    bucket: str
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True)
+class LedgerSettings:
+    """A PostgreSQL database."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    """Where Spark jobs run. `url`: `sc://host:port` (Spark Connect), `local[N]`, or a master for spark-submit (`spark://`, `yarn`, `k8s://`)."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    conf: tuple[tuple[str, str], ...] = ()
