@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from include.ingestion.errors import FeedBusy
 from include.ingestion.feed import FeedSpec
@@ -16,6 +17,8 @@ from include.ingestion.steps.discover import discover
 from include.ingestion.steps.gate import gate
 from include.ingestion.steps.process import process
 from include.ingestion.steps.publish import publish
+
+Result = TypeVar("Result")
 
 _BUSY_PAUSE_SECONDS = 0.5
 _IDLE_PAUSE_SECONDS = 0.1
@@ -80,7 +83,7 @@ def until_empty(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> N
     while True:
         registered = progress.registered
         fresh = dataclasses.replace(run, started_at=ports.clock(), full=True)
-        _waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
+        waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
         if progress.registered == registered and ports.ledger.waiting(spec).nothing:
             return
 
@@ -91,7 +94,7 @@ def follow(ports: Ports, spec: FeedSpec, run: Run, progress: Progress, *, idle_s
     while not until():
         before = (progress.registered, progress.published.get("files", 0))
         fresh = dataclasses.replace(run, started_at=ports.clock(), full=False)
-        _waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
+        waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
         if (progress.registered, progress.published.get("files", 0)) != before:
             last_work = time.monotonic()
         elif time.monotonic() - last_work >= idle_seconds:
@@ -100,13 +103,12 @@ def follow(ports: Ports, spec: FeedSpec, run: Run, progress: Progress, *, idle_s
             time.sleep(_IDLE_PAUSE_SECONDS)
 
 
-def _waiting_for_others(ports: Ports, work: Callable[[], object]) -> None:
+def waiting_for_others(ports: Ports, work: Callable[[], Result]) -> Result:
     """Do the work once no other run of the feed is at it; say so once."""
     told = ""
     while True:
         try:
-            work()
-            return
+            return work()
         except FeedBusy as busy:
             if busy.holder != told:
                 ports.say(f"waiting: {busy}")

@@ -21,6 +21,7 @@ _GONE = {"404", "NoSuchKey", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _TAKEN = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _REREADS = 3
+_ONE_COPY = 5 * 2**30  # S3 copies no more in one request
 
 
 class S3Store:
@@ -97,14 +98,15 @@ class S3Store:
         Raises:
             ObjectGone: the source is not there with that etag.
         """
+        source = {"Bucket": bucket, "Key": key}
+        there = self.head(bucket, key)
+        if there is None or there.etag != etag:
+            raise ObjectGone(bucket, key, etag, "gone" if there is None else "changed")
         with _translated(bucket, key, etag):
-            self._client.copy(
-                {"Bucket": bucket, "Key": key},
-                to_bucket,
-                to_key,
-                ExtraArgs={"CopySourceIfMatch": etag},
-                Config=_MULTIPART,
-            )
+            if there.size <= _ONE_COPY:
+                self._client.copy_object(Bucket=to_bucket, Key=to_key, CopySource=source, CopySourceIfMatch=_quoted(etag))
+            else:
+                self._client.copy(source, to_bucket, to_key, Config=_MULTIPART)
             written = self._client.head_object(Bucket=to_bucket, Key=to_key)
         return ObjectRef(to_key, written["ContentLength"], _bare(written["ETag"]))
 
@@ -133,7 +135,7 @@ class _PinnedReader(io.RawIOBase):
         self._body = self._open()
 
     def _open(self) -> Any:
-        wanted: dict[str, Any] = {"IfMatch": self._etag} if self._etag else {}
+        wanted: dict[str, Any] = {"IfMatch": _quoted(self._etag)} if self._etag else {}
         if self._at:
             wanted["Range"] = f"bytes={self._at}-"
         with _translated(self._bucket, self._key, self._etag):
@@ -174,6 +176,11 @@ class _PinnedReader(io.RawIOBase):
 
 def _stamp(bucket: str, entry: Any) -> FileStamp:
     return FileStamp(bucket, entry["Key"], _bare(entry["ETag"]), entry["Size"], entry["LastModified"])
+
+
+def _quoted(etag: str) -> str:
+    """An etag as HTTP wants it in a condition."""
+    return f'"{etag}"'
 
 
 def _bare(etag: str) -> str:

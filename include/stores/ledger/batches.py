@@ -209,10 +209,8 @@ def _to_decide(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple
 
 
 def _record(cursor: Cursor, decisions: Sequence[Decision]) -> None:
-    """Move the files; an object that went before it was read lies nowhere any more."""
     cursor.executemany(
-        """update file set state = %(state)s::file_state, reason_code = %(fault)s, reason = %(reason)s, duplicate_of = %(duplicate_of)s,
-                  location = case when %(fault)s::text = 'object_gone' and location = 'landing' then 'gone' else location end
+        """update file set state = %(state)s::file_state, reason_code = %(fault)s, reason = %(reason)s, duplicate_of = %(duplicate_of)s
            where file_id = %(file_id)s""",
         [
             {

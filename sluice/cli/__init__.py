@@ -1,0 +1,57 @@
+"""The `sluice` command. Each module here is a subject; the modules it opens are imported when a command needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from include.ingestion.errors import SluiceError
+
+EPILOG = (
+    "Exit codes: 0 done; 1 refused or failed; 2 wrong use; 3 a service is down (run again later, nothing is lost); "
+    "4 the feed is busy or paused."
+)
+
+app = typer.Typer(
+    name="sluice",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    epilog=EPILOG,
+    help="Turn files that land in S3 into trusted, exactly-once results.",
+)
+
+
+def _assemble() -> typer.Typer:
+    from sluice.cli import batches, files, generate, ingest, produce, reference, run, services
+
+    for module in (services, run, generate, produce, ingest, files):
+        app.add_typer(module.app)
+    app.add_typer(reference.app, name="reference")
+    app.add_typer(batches.app, name="batch")
+    app.add_typer(batches.feeds, name="feed")
+    return app
+
+
+def main() -> None:
+    """Run a command; whatever Sluice can explain is one sentence on stderr and an exit code that means something."""
+    try:
+        code = _assemble()(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as wrong:
+        wrong.show()
+        code = wrong.exit_code
+    except SluiceError as failed:
+        print(f"sluice: {failed}", file=sys.stderr)
+        code = failed.exit_code
+    except KeyboardInterrupt:
+        print("sluice: stopped; the next run goes on from here", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

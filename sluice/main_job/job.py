@@ -1,0 +1,128 @@
+"""The main job: bring everything up, land a source chunk by chunk, let Airflow ingest it, watch until all of it is delivered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from include.ingestion.errors import EnvironmentFailure, SluiceError
+from sluice.main_job.airflow_api import AirflowApi
+from sluice.main_job.snapshot import Snapshot, newest_failure, take
+from sluice.main_job.view import watching
+
+if TYPE_CHECKING:
+    from include.ingestion.feed import FeedSpec
+    from include.stores.ledger import PostgresLedger
+    from sluice.services.state import State
+
+INGEST_DAG = "transactions_ingest"
+_LOOK_EVERY_SECONDS = 0.5
+_PARSED_WITHIN_SECONDS = 60
+_STILL_FOR_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the producer cuts into chunks: a transactions file, its reference if there is one, and the pace."""
+
+    transactions: str
+    importance: str | None
+    rate: float
+    chunks: int | None
+    rows: int
+
+
+class ProducerFailed(SluiceError):
+    """The producer ended with an error; what it said is the error's text."""
+
+
+class NothingMoves(EnvironmentFailure):
+    """Files wait and nobody takes them."""
+
+
+def synthetic(state: State, chunks: int, rows: int, seed: int, say: Console) -> tuple[str, str]:
+    """Paths of a synthetic set of this size, made if it is not there yet."""
+    from sluice.generate.transactions import write
+
+    folder = state.folder("data") / f"synthetic-{chunks * rows}-{seed}"
+    if not folder.is_dir():
+        begun = time.monotonic()
+        draft = folder.with_name(f"{folder.name}.new")
+        write(chunks * rows, seed, draft)
+        draft.rename(folder)
+        say.print(f"made {chunks * rows:,} synthetic transactions and their CustomerImportance in {time.monotonic() - begun:.1f} s")
+    return str(folder / "transactions.csv"), str(folder / "CustomerImportance.csv")
+
+
+def unpause(api: AirflowApi, dag_id: str) -> None:
+    """Let the DAG run, once the DAG processor has read it.
+
+    Raises:
+        EnvironmentFailure: the DAG does not appear; says what is wrong with the DAG files if Airflow knows.
+    """
+    deadline = time.monotonic() + _PARSED_WITHIN_SECONDS
+    while not api.knows(dag_id):
+        if time.monotonic() > deadline:
+            broken = "; ".join(api.import_errors()) or "the DAG processor has not read it"
+            raise EnvironmentFailure("Airflow", f"no DAG {dag_id}: {broken}")
+        time.sleep(_LOOK_EVERY_SECONDS)
+    api.unpause(dag_id)
+
+
+@contextmanager
+def producing(state: State, source: Source) -> Iterator[subprocess.Popen[bytes]]:
+    """The producer as a process of its own; what it says goes to its log. Ended with the block if it still runs."""
+    command = [sys.executable, "-m", "sluice", "produce", source.transactions, "--rows", str(source.rows), "--every", str(1 / source.rate)]
+    if source.chunks is not None:
+        command += ["--limit", str(source.chunks)]
+    with state.log("producer").open("ab") as log:
+        producer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield producer
+        finally:
+            producer.terminate()
+            producer.wait()
+
+
+def watch(
+    state: State, ledger: PostgresLedger, spec: FeedSpec, source: Source, console: Console, services: list[tuple[str, str]]
+) -> Snapshot:
+    """Produce, and show how far the ingest is, until all that landed is published or refused, and delivered.
+
+    Raises:
+        ProducerFailed: with what the producer said last.
+        NothingMoves: files wait, and nothing has changed for minutes.
+    """
+    failures_before = newest_failure(ledger)
+    title = f"{Path(source.transactions).name}: a chunk of {source.rows:,} rows every {1 / source.rate:g} s"
+    with producing(state, source) as producer, watching(console, title, services) as show:
+        seen, seen_at = None, time.monotonic()
+        while True:
+            ended = producer.poll()
+            if ended:
+                raise ProducerFailed(f"the producer ended with {ended}: {_last_line(state.log('producer'))}")
+            snapshot = take(ledger, spec, failures_before)
+            done = ended == 0 and snapshot.settled
+            show(snapshot, done)
+            if done:
+                return snapshot
+            progress = (snapshot.landed, snapshot.accepted, snapshot.published, snapshot.refused, snapshot.undelivered)
+            if progress != seen:
+                seen, seen_at = progress, time.monotonic()
+            elif time.monotonic() - seen_at > _STILL_FOR_SECONDS:
+                why = snapshot.failure or f"is the DAG {INGEST_DAG} paused?"
+                raise NothingMoves("Airflow", f"{snapshot.backlog} files wait and nothing has moved for {_STILL_FOR_SECONDS} s: {why}")
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"it said nothing; see {log}"

@@ -1,0 +1,142 @@
+"""The command's front door: settings from the environment (as `sluice env` prints it) or from the embedded services, and what they open."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from include.ingestion.errors import UsageError
+from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
+
+if TYPE_CHECKING:
+    from include.ingestion.feed import FeedSpec
+    from include.ingestion.ports import ObjectStore, Ports, Say
+    from include.stores.ledger import PostgresLedger
+
+_NEEDED = ("SLUICE_BUCKET", "PGHOST", "PGDATABASE", "PGUSER")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything is."""
+
+    s3: S3Settings
+    ledger: LedgerSettings
+    spark: SparkSettings
+
+
+def settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment where it names a bucket and a database, else from the embedded services of this checkout.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    variables = dict(os.environ if environment is None else environment)
+    if not all(variables.get(name) for name in _NEEDED):
+        from sluice.services.environment import environment as embedded
+        from sluice.services.state import current_state
+
+        state = current_state()
+        if not state.exists:
+            raise UsageError("no services: `sluice up` starts the embedded ones, or set the variables that `sluice env` names")
+        variables = embedded(state)
+    return settings_from(variables)
+
+
+def settings_from(variables: Mapping[str, str]) -> Settings:
+    """Read the variables that `sluice env` prints."""
+    return Settings(
+        s3=S3Settings(
+            bucket=variables["SLUICE_BUCKET"],
+            endpoint=variables.get("AWS_ENDPOINT_URL_S3"),
+            access_key=variables.get("AWS_ACCESS_KEY_ID"),
+            secret_key=variables.get("AWS_SECRET_ACCESS_KEY"),
+            region=variables.get("AWS_DEFAULT_REGION", "us-east-1"),
+        ),
+        ledger=LedgerSettings(
+            host=variables["PGHOST"],
+            port=int(variables.get("PGPORT", "5432")),
+            database=variables["PGDATABASE"],
+            user=variables["PGUSER"],
+            password=variables.get("PGPASSWORD", ""),
+        ),
+        spark=spark_settings(variables.get("SPARK_REMOTE", "local[2]")),
+    )
+
+
+def spark_settings(remote: str) -> SparkSettings:
+    """Split a Spark URL into where and the token that opens it.
+
+    >>> spark_settings("sc://localhost:15002/;token=abc")
+    SparkSettings(url='sc://localhost:15002', conf=())
+    """
+    if not remote.startswith("sc://"):
+        return SparkSettings(remote)
+    parts = urlsplit(remote)
+    options = dict(parse_qsl(parts.path.lstrip("/").lstrip(";"), separator=";"))
+    return SparkSettings(f"sc://{parts.netloc}", options.get("token"))
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def new_id() -> str:
+    return secrets.token_hex(4)
+
+
+def command_run_id(command: str) -> str:
+    """How the ledger names a run of a command: what, where, which process."""
+    return f"{command}-{socket.gethostname()}-{os.getpid()}-{new_id()}"
+
+
+def open_store(where: Settings) -> ObjectStore:
+    from include.stores.open import s3_client
+    from include.stores.s3 import S3Store
+
+    return S3Store(s3_client(where.s3))
+
+
+@contextmanager
+def open_ledger(where: Settings) -> Iterator[PostgresLedger]:
+    """The ledger, closed at the end of the block."""
+    from include.stores.ledger import PostgresLedger
+    from include.stores.open import ledger_connection
+
+    ledger = PostgresLedger(lambda: ledger_connection(where.ledger))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt.datetime] = now) -> Iterator[Ports]:
+    """Everything the steps of a feed act through, on real services."""
+    from spark_jobs.runner import SparkRunner
+
+    from include.ingestion.ports import Ports
+    from include.quality.gate import GreatExpectationsGate
+    from include.stores.catalogue import results_of
+
+    with open_ledger(where) as ledger:
+        store = open_store(where)
+        job = SparkRunner(where.spark, store, where.s3)
+        yield Ports(
+            store=store,
+            ledger=ledger,
+            gate=GreatExpectationsGate(store, where.s3.bucket),
+            results=results_of(spec, ledger, store, where.s3.bucket, job, new_id),
+            job=job,
+            clock=clock,
+            new_id=new_id,
+            say=say,
+            bucket=where.s3.bucket,
+        )

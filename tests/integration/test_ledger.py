@@ -1,0 +1,162 @@
+"""The ledger's promises (DESIGN 3), each against the real PostgreSQL that has to keep it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from include.ingestion.errors import FeedBusy, FeedPaused, LeaseLost, UsageError
+from include.ingestion.file import FileStamp
+from include.ingestion.lifecycle import FOLLOWS, State
+from include.stores.ledger import PostgresLedger
+from include.stores.migrations import MigrationRefused, migrate
+from include.stores.open import ledger_connection
+from sluice.runtime import now
+from tests.integration.world import DAY, World
+
+
+def stamp(name: str, etag: str = "e1", size: int = 10, bucket: str = "b") -> FileStamp:
+    return FileStamp(bucket, DAY + name, etag, size, now())
+
+
+def registered(world: World, *names: str) -> list[int]:
+    token = world.ledger.take_lease(world.spec, world.run(run_id="one"))
+    found = world.ledger.register(world.spec, token, world.run(), [stamp(name) for name in names])
+    world.ledger.let_go(world.spec, token)
+    return [file.file_id for file in found.files]
+
+
+def test_the_table_of_moves_is_the_one_of_the_code(world: World) -> None:
+    moves = {(row["from_state"], row["to_state"]) for row in world.ledger.rows("select from_state::text, to_state::text from file_move")}
+    assert moves == {(None, "registered")} | {(str(a), str(b)) for a, after in FOLLOWS.items() for b in after}
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.ACCEPTED, State.QUARANTINED, State.DUPLICATE, State.REGISTERED)])
+def test_a_move_that_is_not_in_the_table_is_refused(world: World, state: State) -> None:
+    (file_id,) = registered(world, "a.csv")
+    with pytest.raises(psycopg.errors.CheckViolation, match=f"no move from registered to {state}"):
+        world.ledger.rows("update file set state = %s::file_state where file_id = %s returning 1", (state, file_id))
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("delete from file where seq = 1", "never forgets"),
+        ("update file set seq = 7 where seq = 1", "given once"),
+        ("update file set etag = 'other' where seq = 1", "given once"),
+        ("update file set lines = 3, accepted = 1, rejected = 1 where seq = 1", "violates check"),
+        ("insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date) "
+         "values ('transactions', 9, 'b', 'k', 1, 'e', 1, now(), '2026-01-01')", "seqs are dense"),
+        ("insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date) "
+         "values ('transactions', 1, 'b', 'k', 1, 'e', 1, now(), '2026-01-01')", "unique"),
+        ("insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date, state) "
+         "values ('transactions', 2, 'b', 'k', 1, 'e', 1, now(), '2026-01-01', 'accepted')", "no move from"),
+    ],
+)  # fmt: skip
+def test_what_must_not_happen_is_refused_by_the_tables(world: World, statement: str, what: str) -> None:
+    registered(world, "a.csv")
+    with pytest.raises(psycopg.Error, match=what):
+        world.ledger.connection.execute(statement.encode())
+
+
+def test_every_move_is_an_event_with_its_run(world: World) -> None:
+    registered(world, "a.csv")
+    events = world.ledger.file_story("a.csv")["events"]
+    assert [(event["kind"], event["from_state"], event["to_state"]) for event in events] == [("move", None, "registered")]
+    assert events[0]["run_id"].startswith("test-")
+
+
+def test_a_known_object_is_not_registered_again_and_other_bytes_under_its_key_are(world: World) -> None:
+    registered(world, "a.csv", "b.csv")
+    listed = [stamp("a.csv"), stamp("b.csv", "e2"), stamp("c.csv")]
+    assert [found.key for found in world.ledger.differing(world.spec, "b", listed)] == [DAY + "b.csv", DAY + "c.csv"]
+
+
+def test_an_older_version_put_back_is_a_new_file(world: World) -> None:
+    for etag in ("e1", "e2", "e1"):
+        token = world.ledger.take_lease(world.spec, world.run(run_id="one"))
+        world.ledger.register(world.spec, token, world.run(), [stamp("a.csv", etag)])
+    rows = world.ledger.rows("select seq, version, etag, latest, location::text from file order by seq")
+    assert [tuple(row.values()) for row in rows] == [
+        (1, 1, "e1", False, "overwritten"),
+        (2, 2, "e2", False, "overwritten"),
+        (3, 3, "e1", True, "landing"),
+    ]
+
+
+def test_only_one_of_many_runs_gets_the_lease(world: World) -> None:
+    start = threading.Barrier(8)
+
+    def take(number: int) -> bool:
+        ledger = PostgresLedger(lambda: ledger_connection(world.where.ledger))
+        start.wait()
+        try:
+            ledger.take_lease(world.spec, world.run(run_id=f"run-{number}"))
+        except FeedBusy as busy:
+            assert "is being ingested by run-" in str(busy)
+            return False
+        finally:
+            ledger.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(8))) == 1
+
+
+def test_a_run_that_lost_its_lease_can_write_nothing(world: World) -> None:
+    lost = world.ledger.take_lease(world.spec, world.run(run_id="first"))
+    world.ledger.rows("update feed_group set lease_until = clock_timestamp() - interval '1 second' returning 1")
+    world.ledger.take_lease(world.spec, world.run(run_id="second"))
+    for write in (
+        lambda: world.ledger.register(world.spec, lost, world.run(), [stamp("a.csv")]),
+        lambda: world.ledger.record_verdicts(world.spec, lost, world.run(), "x", [], "suite"),
+        lambda: world.ledger.settle(world.spec, lost, world.run(), []),
+        lambda: world.ledger.begin_attempt(world.spec, lost, world.run(), 1),
+        lambda: world.ledger.swept(world.spec, lost),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    assert world.files() == []
+
+
+def test_letting_go_of_a_lost_lease_leaves_the_new_holder_alone(world: World) -> None:
+    lost = world.ledger.take_lease(world.spec, world.run(run_id="same"))
+    newer = world.ledger.take_lease(world.spec, world.run(run_id="same"))
+    world.ledger.let_go(world.spec, lost)
+    with world.ledger.kept_lease(world.spec, newer), pytest.raises(FeedBusy):
+        world.ledger.take_lease(world.spec, world.run(run_id="other"))
+
+
+def test_a_paused_feed_begins_no_run_until_it_is_resumed(world: World) -> None:
+    world.ledger.pause("transactions", "an operator")
+    with pytest.raises(FeedPaused, match="paused by an operator"):
+        world.ledger.take_lease(world.spec, world.run())
+    world.ledger.resume("transactions")
+    assert world.ledger.take_lease(world.spec, world.run()) > 0
+
+
+def test_nothing_to_abandon_is_said(world: World) -> None:
+    with pytest.raises(UsageError, match="no open batch"):
+        world.ledger.abandon_batch(world.spec, world.run(), "because")
+
+
+def test_migrating_twice_changes_nothing_and_an_edited_or_newer_ledger_is_refused(world: World) -> None:
+    with ledger_connection(world.where.ledger) as connection:
+        assert migrate(connection) == []
+        connection.execute("update schema_migration set sha256 = 'edited' where number = 1")
+        with pytest.raises(MigrationRefused, match="changed after it was applied"):
+            migrate(connection)
+        connection.execute("insert into schema_migration (number, name, sha256) values (999, 'later', '')")
+        with pytest.raises(MigrationRefused, match="use the newer release"):
+            migrate(connection)
+
+
+def test_every_table_and_view_of_the_ledger_says_what_it_is_for(world: World) -> None:
+    silent = world.ledger.rows(
+        """select relname from pg_class c join pg_namespace n on n.oid = relnamespace
+           where nspname = current_schema() and relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null"""
+    )
+    assert [row["relname"] for row in silent] == []
