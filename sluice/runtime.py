@@ -120,11 +120,10 @@ def open_ledger(where: Settings) -> Iterator[PostgresLedger]:
 @contextmanager
 def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt.datetime] = now) -> Iterator[Ports]:
     """Everything the steps of a feed act through, on real services."""
-    from spark_jobs.runner import SparkRunner
-
     from include.ingestion.ports import Ports
     from include.quality.gate import GreatExpectationsGate
     from include.stores.catalogue import results_of
+    from spark_jobs.runner import SparkRunner
 
     with open_ledger(where) as ledger:
         store = open_store(where)
@@ -133,7 +132,7 @@ def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt
             store=store,
             ledger=ledger,
             gate=GreatExpectationsGate(store, where.s3.bucket),
-            results=results_of(spec, ledger, store, where.s3.bucket, job, new_id),
+            results=results_of(spec, ledger, store, where.s3.bucket, new_id),
             job=job,
             clock=clock,
             new_id=new_id,

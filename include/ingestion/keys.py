@@ -62,6 +62,15 @@ def in_error(folder: str, name: str) -> str:
     return f"{folder}{name}"
 
 
+def data_docs(feed: str) -> str:
+    """The folder of the Great Expectations pages about a feed's last files."""
+    return f"data_docs/{feed}/"
+
+
+def in_data_docs(folder: str, name: str) -> str:
+    return f"{folder}{name}"
+
+
 def archived(feed: str, day: dt.date, key: str, file_id: int) -> str:
     return f"archive/{feed}/dt={day.isoformat()}/{base_name(key)}.{file_id}"
 

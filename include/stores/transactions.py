@@ -6,7 +6,7 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from psycopg.types.json import Jsonb
 
+from include.feeds.transactions.compaction import compact
 from include.feeds.transactions.job import JOB, DetectRequest, JobFile, ReferenceObject, StateObject, Thresholds
 from include.feeds.transactions.spec import TRANSACTIONS
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
-from include.ingestion.errors import AlreadyThere, EnvironmentFailure, SluiceError
-from include.ingestion.ports import Job, ObjectStore, Say
+from include.ingestion.errors import AlreadyThere, SluiceError
+from include.ingestion.ports import ObjectStore, Say
 from include.stores.ledger.queries import Queries
 from include.stores.ledger.session import Cursor, LedgerSession
 
@@ -55,11 +56,10 @@ class TransactionsResults:
 
     job = JOB
 
-    def __init__(self, ledger: LedgerSession, store: ObjectStore, bucket: str, job: Job, new_id: Callable[[], str]) -> None:
+    def __init__(self, ledger: LedgerSession, store: ObjectStore, bucket: str, new_id: Callable[[], str]) -> None:
         self._ledger = ledger
         self._store = store
         self._bucket = bucket
-        self._job = job
         self._new_id = new_id
 
     def request(self, batch: Batch, attempt: Attempt) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class TransactionsResults:
         """Merge neighbouring state objects, so that a batch reads few of them however long the history is."""
         while True:
             uncovered = self._ledger.rows(
-                "select level, first_seq, last_seq, key, rows, etag from state_object where feed = %s and not covered order by first_seq",
+                "select key, level, first_seq, last_seq, rows from state_object where feed = %s and not covered order by first_seq",
                 (TRANSACTIONS.name,),
             )
             run = mergeable(uncovered)
@@ -195,9 +195,7 @@ class TransactionsResults:
                 return
             level, first, last = run[0]["level"] + 1, run[0]["first_seq"], run[-1]["last_seq"]
             key = keys.compacted_state(TRANSACTIONS.name, level, first, last, self._new_id())
-            made = self._job.run("compact_state", {"format": 1, "bucket": self._bucket, "objects": list(run), "output": key})
-            if made["key"] != key:
-                raise EnvironmentFailure("Spark", f"merged state was written to {made['key']} instead of {key}")
+            made = asdict(compact(self._store, self._bucket, [StateObject(**part) for part in run], key))
             with self._ledger.transaction() as cursor:
                 if point_at(cursor, TRANSACTIONS.name, level, first, last, self._bucket, made):
                     cursor.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +24,12 @@ ROWS = 10_000
 
 @app.command()
 def run(
-    transactions: Annotated[str | None, typer.Option(help="A transactions file of your own: a path or URL. Without it a set is made.")] = None,
-    importance: Annotated[str | None, typer.Option(help="The CustomerImportance that goes with it; without one PatId1 cannot fire.")] = None,
+    transactions: Annotated[
+        str | None, typer.Option(help="A transactions file of your own: a path or URL. Without it a set is made.")
+    ] = None,
+    importance: Annotated[
+        str | None, typer.Option(help="The CustomerImportance that goes with it; without one PatId1 cannot fire.")
+    ] = None,
     rate: Annotated[float, typer.Option(min=0.01, max=100, help="Chunks a second.")] = 1.0,
     chunks: Annotated[int | None, typer.Option(min=1, help="So many chunks at most; of synthetic data 60 unless said.")] = None,
     seed: Annotated[int, typer.Option(help="Which synthetic set.")] = 1,
@@ -34,10 +39,10 @@ def run(
     Run it again and it goes on in the same history: what was landed is not landed twice.
     """
     from include.feeds import feed_named
+    from sluice.cli.reference import load as load_reference
     from sluice.cli.services import show_started
     from sluice.main_job.airflow_api import AirflowApi
     from sluice.main_job.job import INGEST_DAG, Source, synthetic, unpause, watch
-    from sluice.reference.load import load_for_feed
     from sluice.runtime import open_ledger, settings_from
     from sluice.services.catalogue import all_services
     from sluice.services.environment import environment
@@ -53,12 +58,14 @@ def run(
     show_started(state, started, time.monotonic() - begun)
     if transactions is None:
         transactions, importance = synthetic(state, chunks or DEFAULT_CHUNKS, ROWS, seed, out)
-    where = settings_from(environment(state))
+    told = environment(state)
+    os.environ.update(told)  # whatever this command starts works on these services, not on others that the shell names
+    where = settings_from(told)
     spec = feed_named("transactions")
     with open_ledger(where) as ledger:
         if importance is not None:
-            load_for_feed(where, spec, importance, say)
-        api = AirflowApi(environment(state)["AIRFLOW_URL"], environment(state)["AIRFLOW_USERNAME"], environment(state)["AIRFLOW_PASSWORD"])
+            load_reference(importance, spec.name)
+        api = AirflowApi(told["AIRFLOW_URL"], told["AIRFLOW_USERNAME"], told["AIRFLOW_PASSWORD"])
         unpause(api, INGEST_DAG)
         health = [(one.name, f"{one.seconds:.1f} s") for one in started]
         watched = time.monotonic()

@@ -17,6 +17,14 @@ from include.ingestion.steps.process import process
 from include.ingestion.steps.publish import publish
 from tests.integration.world import DAY, HEADER, World, row
 
+FILE_COLUMNS = [
+    *("key", "seq", "state", "lines", "accepted", "rejected", "reason", "sha256", "duplicate_of", "batch"),
+    *("registered_at", "published_at"),
+]
+DETECTION_COLUMNS = [
+    *("number", "seq", "file_key", "pattern_id", "action_type", "customer_name", "merchant_id", "detected_at", "y_start_at")
+]
+
 
 def content(*rows: str) -> str:
     return HEADER + "".join(rows)
@@ -59,7 +67,11 @@ def test_a_file_that_arrives_late_or_sorts_first_is_found_and_comes_last(world: 
 def test_a_scheduled_poll_looks_at_recent_dates_and_undated_keys_only(world: World) -> None:
     today = world.ports.clock().date().isoformat()
     world.drain()
-    for name in ("landing/transactions/dt=2020-01-01/old.csv", f"landing/transactions/dt={today}/new.csv", "landing/transactions/west/a.csv"):
+    for name in (
+        "landing/transactions/dt=2020-01-01/old.csv",
+        f"landing/transactions/dt={today}/new.csv",
+        "landing/transactions/west/a.csv",
+    ):
         world.land(name, content(row(name)))
     world.ingest(full=False)
     assert sorted(world.states()) == ["a.csv", "new.csv"]
@@ -70,7 +82,18 @@ def test_a_scheduled_poll_looks_at_recent_dates_and_undated_keys_only(world: Wor
 
 @pytest.mark.parametrize(
     "name",
-    ["with space.csv", "a+b.csv", "100%.csv", "%20.csv", "é中😀.csv", "'quote'.csv", '"double".csv', "semi;colon&x=1.csv", ".hidden.csv", "_x.csv"],
+    [
+        "with space.csv",
+        "a+b.csv",
+        "100%.csv",
+        "%20.csv",
+        "é中😀.csv",
+        "'quote'.csv",
+        '"double".csv',
+        "semi;colon&x=1.csv",
+        ".hidden.csv",
+        "_x.csv",
+    ],
 )
 def test_a_key_with_unusual_characters_is_read_moved_and_reported_under_its_own_name(world: World, name: str) -> None:
     good = world.land(name, content(row()))
@@ -334,7 +357,10 @@ def test_an_abandoned_batch_gives_its_files_to_the_next_and_its_own_run_cannot_p
     with pytest.raises(LeaseLost):
         publish(world.ports, world.spec, run, found.token, stuck)
     world.drain()
-    assert [(batch["state"], batch["first_seq"]) for batch in world.ledger.list_batches("transactions")] == [("abandoned", 1), ("published", 1)]
+    assert [(batch["state"], batch["first_seq"]) for batch in world.ledger.list_batches("transactions")] == [
+        ("abandoned", 1),
+        ("published", 1),
+    ]
     assert world.detected() == [(1, "PatId2", "C1", "M1")]
 
 
@@ -358,6 +384,6 @@ def test_json_answers_have_the_columns_of_the_ledger(world: World) -> None:
     world.land("a.csv", content(*[row()] * 3))
     world.sluice("ingest", "transactions", "--until-empty", "--min-count", "3")
     (file,) = json.loads(world.sluice("files", "transactions", "--json").stdout)
-    assert list(file) == "key seq state lines accepted rejected reason sha256 duplicate_of batch registered_at published_at".split()
+    assert list(file) == FILE_COLUMNS
     (detection,) = json.loads(world.sluice("detections", "--json").stdout)
-    assert list(detection) == "number seq file_key pattern_id action_type customer_name merchant_id detected_at y_start_at".split()
+    assert list(detection) == DETECTION_COLUMNS

@@ -116,5 +116,3 @@ def world(services: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Itera
         yield World(where, stack)
     with psycopg.connect(autocommit=True) as connection:
         connection.execute(f"drop schema {schema} cascade")
-
-

@@ -19,6 +19,7 @@ TRANSACTIONS = Contract(
     ),
     ignored=frozenset({"fraud"}),
     quote="'",
+    max_bytes=4 * 2**30,
 )
 
 IMPORTANCE = Contract(

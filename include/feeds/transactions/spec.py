@@ -11,7 +11,8 @@ TRANSACTIONS = FeedSpec(
     contract=CONTRACT,
     endings=(".csv", ".csv.gz"),
     touch_column="merchant",
-    without_reference="no CustomerImportance is loaded: PatId1 (UPGRADE) cannot fire; `sluice reference load FILE` or the DAG transactions_reference loads it",
+    without_reference="no CustomerImportance is loaded: PatId1 (UPGRADE) cannot fire; "
+    "`sluice reference load FILE` or the DAG transactions_reference loads it",
     parameters=(
         Parameter("min_total", 50_000, 0, 10**12, "UPGRADE: only merchants with more transactions than this"),
         Parameter("min_count", 80, 1, 10**9, "CHILD: at least this many transactions of a customer at a merchant"),

@@ -99,6 +99,11 @@ class Queries(LedgerSession):
         )
         return dict(found or {})
 
+    def newest_reports(self, feed: str, limit: int) -> list[dict[str, Any]]:
+        """What the gate reported of the newest files it judged, in seq order."""
+        found = self.rows("select report from file where feed = %s and judged_at is not null order by seq desc limit %s", (feed, limit))
+        return [row["report"] for row in reversed(found)]
+
     def failures(self, limit: int = 5) -> list[dict[str, Any]]:
         """The newest failures, newest first."""
         return self.rows("select at, feed, run_id, step, what from failure order by failure_id desc limit %s", (limit,))

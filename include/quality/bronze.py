@@ -1,0 +1,108 @@
+"""Accepted rows as typed tables, and as the Parquet objects of one gate attempt."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.ingestion.contract import Contract, Stored
+from include.ingestion.file import ObjectRef
+from include.ingestion.keys import bronze_part
+from include.ingestion.ports import ObjectStore
+from include.quality.records import Mask, Rows
+
+ADDITIONAL, FILE_ID, LINE = "additional_column", "_file_id", "_line"
+_CENTS_A_UNIT = pa.scalar(100, pa.decimal128(3, 0))
+_MONEY = pa.decimal128(20, 2)
+_MOST_TOUCHED = 2000
+
+
+def typed(contract: Contract, rows: Rows, accepted: Mask) -> pa.Table:
+    """The accepted rows as bronze types them, with `additional_column` and `_line`."""
+    names = [*contract.names, ADDITIONAL, LINE]
+    nothing = pa.nulls(len(rows), pa.string())
+    table = rows.table.append_column(ADDITIONAL, nothing if rows.additional is None else rows.additional)
+    table = table.append_column(LINE, pa.array(rows.lines)).select(names)
+    if not accepted.all():
+        table = table.filter(pa.array(accepted))
+    for place, column in enumerate(contract.columns):
+        values = table.column(place)
+        if column.stored is Stored.BIGINT:
+            values = values.cast(pa.string()).cast(pa.int64())
+        elif column.stored is Stored.CENTS:
+            values = _cents(values)
+        table = table.set_column(place, column.bronze_name, values)
+    return table
+
+
+class Bronze:
+    """Writes one file's accepted rows, an object a piece, and keeps what the ledger wants to know of them."""
+
+    def __init__(self, store: ObjectStore, bucket: str, folder: str, file_id: int, touch_column: str | None) -> None:
+        self._store = store
+        self._bucket = bucket
+        self._folder = folder
+        self._file_id = file_id
+        self._touch_column = touch_column
+        self._touched: set[str] = set()
+        self._digest = Digest()
+        self.parts: list[ObjectRef] = []
+
+    def write(self, table: pa.Table) -> None:
+        """Put one typed table as the next part; nothing where it has no rows."""
+        if not table.num_rows:
+            return
+        self._digest.update(table)
+        if self._touch_column is not None and len(self._touched) <= _MOST_TOUCHED:
+            self._touched.update(value for value in pc.unique(table[self._touch_column]).to_pylist() if value is not None)
+        ids = pa.array(np.full(table.num_rows, self._file_id, np.int64))
+        body = pa.BufferOutputStream()
+        whole = table.append_column(FILE_ID, ids)
+        pq.write_table(whole, body, compression="zstd", store_schema=False, use_dictionary=[n for n in whole.column_names if n != LINE])
+        key = bronze_part(self._folder, len(self.parts))
+        self.parts.append(self._store.put(self._bucket, key, body.getvalue().to_pybytes(), rows=table.num_rows))
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    @property
+    def touched(self) -> tuple[str, ...] | None:
+        """The distinct values of the touch column, sorted; None where there are too many to name."""
+        return None if len(self._touched) > _MOST_TOUCHED else tuple(sorted(self._touched))
+
+
+class Digest:
+    """A sha256 over rows, the same however they are cut into tables: each column's values run through hashes of their own."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, tuple[hashlib._Hash, hashlib._Hash]] = {}
+
+    def update(self, table: pa.Table) -> None:
+        for name in table.column_names:
+            sizes, values = self._columns.setdefault(name, (hashlib.sha256(), hashlib.sha256()))
+            column = table[name].combine_chunks()
+            if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
+                text = pa.concat_arrays([column.cast(pa.string())])
+                sizes.update(pc.fill_null(pc.binary_length(text), -1).to_numpy())
+                offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
+                if text.buffers()[2] is not None:
+                    values.update(text.buffers()[2][int(offsets[0]) : int(offsets[-1])])
+            else:
+                sizes.update(pc.is_valid(column).cast(pa.uint8()).to_numpy())
+                values.update(pc.fill_null(column, 0).to_numpy())
+
+    def hexdigest(self) -> str:
+        whole = hashlib.sha256()
+        for name, (sizes, values) in self._columns.items():
+            whole.update(f"{name}\0{sizes.hexdigest()}{values.hexdigest()}".encode())
+        return whole.hexdigest()
+
+
+def _cents(money: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text of whole units and at most two decimals, exactly as cents."""
+    return pc.multiply(money.cast(pa.string()).cast(_MONEY), _CENTS_A_UNIT).cast(pa.int64())

@@ -1,0 +1,239 @@
+"""CSV content to rows: regular lines at pyarrow's speed, all others one by one through the exact dialect."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from include.ingestion.contract import Contract
+from include.ingestion.verdict import Fault
+from include.quality import dialect
+from include.quality.dialect import Unreadable, without_line_end
+from include.quality.lines import Condemned, Content, Piece
+from include.quality.records import Ints, Mask, Rows
+from include.quality.words import some, some_names
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_BOM = b"\xef\xbb\xbf"
+_LF, _CR = ord("\n"), ord("\r")
+_MOST_REGULAR_FIELDS = 500  # RE2 refuses patterns much larger; lines of wider files are all read one by one
+
+
+def read_csv(content: Content, contract: Contract, piece_bytes: int) -> Iterator[Rows]:
+    """The records below the header, piece by piece.
+
+    Raises:
+        Condemned: the header does not fit the contract, a NUL anywhere, or no record at all.
+    """
+    if contract.multiline:
+        raise NotImplementedError("quoted values that span lines are not read yet: no feed has them")
+    reader = None
+    records = 0
+    for piece in content.pieces(contract.max_line_bytes, piece_bytes):
+        body = piece
+        if reader is None:
+            header, body = _header_and_body(piece)
+            _refuse_nul(header)
+            reader = _Reader(contract, _layout(header.data, contract))
+        _refuse_nul(body)
+        rows = reader.rows(body)
+        records += len(rows)
+        if len(rows):
+            yield rows
+    if reader is None:
+        raise Condemned(Fault.EMPTY, "the file is empty; a file needs a header and at least one row")
+    if not records:
+        raise Condemned(Fault.NO_ROWS, "the file has a header and no rows; a file needs at least one row")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file's header says: all its columns, and those that the contract does not name, sorted."""
+
+    columns: tuple[str, ...]
+    extra: tuple[str, ...]
+
+
+class _Reader:
+    """Reads the pieces of one file below its header."""
+
+    def __init__(self, contract: Contract, layout: Layout) -> None:
+        self._contract = contract
+        self._layout = layout
+        self._delimiter = contract.delimiter.encode()
+        self._quote = contract.quote.encode()
+        self._wanted = [*contract.names, *layout.extra]
+        self._regular = dialect.regular_line(contract.delimiter, contract.quote, len(layout.columns))
+
+    def rows(self, piece: Piece) -> Rows:
+        content = np.frombuffer(piece.data, np.uint8)
+        ends = np.flatnonzero(content == _LF) + 1
+        if piece.data and content[-1] != _LF:
+            ends = np.append(ends, len(content))
+        bounds = np.concatenate(([0], ends))
+        starts = bounds[:-1]
+        physical = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(piece.data)])
+        filled = ~_blank(content, starts, ends)
+        regular = self._regular_lines(physical, piece.data) & filled
+        irregular = np.flatnonzero(filled & ~regular)
+        table = self._fast(physical, regular, piece.data)
+        unreadable: dict[int, Unreadable] = {}
+        if irregular.size:
+            at = np.flatnonzero(regular)
+            slow, faults = self._exact(piece.data, starts[irregular], ends[irregular])
+            order = np.argsort(np.concatenate((at, irregular)), kind="stable")
+            table = pa.concat_tables([table, slow]).unify_dictionaries().combine_chunks().take(pa.array(order))
+            place = np.empty(len(order), np.int64)
+            place[order] = np.arange(len(order))
+            unreadable = {int(place[len(at) + row]): fault for row, fault in faults.items()}
+        records = np.flatnonzero(filled)
+        return Rows(
+            table=table.select(self._contract.names),
+            additional=_as_json(table.select(self._layout.extra)) if self._layout.extra else None,
+            lines=records + piece.first_line,
+            unreadable=unreadable,
+            data=piece.data,
+            starts=starts[records],
+            ends=ends[records],
+        )
+
+    def _regular_lines(self, physical: pa.Array, data: bytes) -> Mask:
+        if len(self._layout.columns) > _MOST_REGULAR_FIELDS:
+            return np.zeros(len(physical), np.bool_)
+        regular = _mask(pc.match_substring_regex(physical, self._regular))
+        if data.isascii():
+            return regular
+        regular &= ~_mask(pc.starts_with(physical, _BOM))  # pyarrow takes a mark away wherever its input starts
+        return regular & _utf8(physical, data)
+
+    def _fast(self, physical: pa.Array, regular: Mask, data: bytes) -> pa.Table:
+        """The regular lines through pyarrow: one block, text only, empty text to null."""
+        expected = int(np.count_nonzero(regular))
+        if not expected:
+            return pa.table({name: pa.array([], _TEXT) for name in self._wanted})
+        if expected == len(regular):
+            source = pa.py_buffer(data)
+        else:
+            kept = physical.filter(pa.array(regular))
+            source = kept.buffers()[2].slice(0, int(np.frombuffer(kept.buffers()[1], np.int32)[len(kept)]))
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(source),
+            read_options=pyarrow.csv.ReadOptions(column_names=self._layout.columns, block_size=source.size + 1),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self._contract.delimiter, quote_char=self._contract.quote),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(self._wanted, _TEXT), include_columns=self._wanted, strings_can_be_null=True, null_values=[""]
+            ),
+        )
+        if table.num_rows != expected:
+            raise RuntimeError(f"pyarrow read {table.num_rows} records where {expected} regular lines are; nothing was accepted")
+        return table.combine_chunks()
+
+    def _exact(self, data: bytes, starts: Ints, ends: Ints) -> tuple[pa.Table, dict[int, Unreadable]]:
+        """Lines one by one; the row of an unreadable one is null throughout."""
+        place_of = {name: place for place, name in enumerate(self._layout.columns)}
+        places = [place_of[name] for name in self._wanted]
+        nothing: list[str | None] = [None] * len(places)
+        unreadable: dict[int, Unreadable] = {}
+        records = []
+        for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            line = without_line_end(data[start:end])
+            values = dialect.record(line, self._delimiter, self._quote, len(self._layout.columns))
+            if isinstance(values, Unreadable):
+                unreadable[row] = values
+                records.append(nothing)
+            else:
+                records.append([values[place] or None for place in places])
+        columns = zip(*records, strict=True)
+        table = pa.table(
+            {name: pa.array(column, pa.string()).dictionary_encode() for name, column in zip(self._wanted, columns, strict=True)}
+        )
+        return table, unreadable
+
+
+def _header_and_body(piece: Piece) -> tuple[Piece, Piece]:
+    cut = piece.data.find(b"\n") + 1 or len(piece.data)
+    return Piece(piece.data[:cut], 1), Piece(piece.data[cut:], 2)
+
+
+def _layout(line: bytes, contract: Contract) -> Layout:
+    header = without_line_end(line)
+    if not header:
+        raise Condemned(Fault.HEADER_UNREADABLE, "line 1 is empty; it must be the header")
+    if header.startswith(b"\x1f\x8b"):
+        raise Condemned(Fault.HEADER_UNREADABLE, "the content is gzip and the name does not end with .gz; send it again under such a name")
+    names = dialect.read(header, contract.delimiter.encode(), contract.quote.encode())
+    if isinstance(names, Unreadable):
+        raise Condemned(Fault.HEADER_UNREADABLE, f"line 1, the header, cannot be read: {names.reason}")
+    unnamed = [number for number, name in enumerate(names, 1) if not name]
+    if unnamed:
+        raise Condemned(
+            Fault.COLUMN_UNNAMED, f"the header names no column {some(map(str, unnamed))} (of {len(names)}); every column needs a name"
+        )
+    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
+    if doubled:
+        raise Condemned(
+            Fault.COLUMN_DOUBLED, f"the header names {some_names(doubled)} more than once; every column needs a name of its own"
+        )
+    missing = [name for name in contract.names if name not in names]
+    if missing:
+        raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {some_names(names)})")
+    known = contract.ignored.union(contract.names)
+    return Layout(tuple(names), tuple(sorted(name for name in names if name not in known)))
+
+
+def _refuse_nul(piece: Piece) -> None:
+    at = piece.data.find(b"\0")
+    if at >= 0:
+        line = piece.first_line + piece.data.count(b"\n", 0, at)
+        raise Condemned(Fault.NUL_BYTE, f"line {line:,} has a NUL byte; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
+
+
+def _blank(content: np.typing.NDArray[np.uint8], starts: Ints, ends: Ints) -> Mask:
+    """Lines of nothing but LF or CRLF."""
+    lengths, first = ends - starts, content[starts]
+    blank: Mask = (first == _LF) | ((lengths == 2) & (first == _CR) & (content[ends - 1] == _LF))
+    return blank
+
+
+def _utf8(physical: pa.Array, data: bytes) -> Mask:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return np.fromiter((_is_utf8(line) for line in physical.to_pylist()), np.bool_, len(physical))
+    return np.ones(len(physical), np.bool_)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _as_json(extra: pa.Table) -> pa.Array:
+    """One JSON object a row of the columns that are not null, in their order; null where all are.
+
+    Each member brings its comma, so that no row is joined of nulls alone: pyarrow 26 drops such a row when told to skip nulls.
+    """
+    members = pc.binary_join_element_wise(*(_members(name, extra[name].combine_chunks()) for name in extra.column_names), "")
+    objects = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(members, 1), "}", "")
+    return pc.if_else(pc.equal(members, ""), pa.scalar(None, pa.string()), objects)
+
+
+def _members(name: str, column: pa.DictionaryArray) -> pa.Array:
+    key = json.dumps(name, ensure_ascii=False)
+    members = [f",{key}:{json.dumps(text, ensure_ascii=False)}" for text in column.dictionary.to_pylist()]
+    return pa.array(members, pa.string()).take(column.indices).fill_null("")
+
+
+def _mask(booleans: pa.Array) -> Mask:
+    mask: Mask = booleans.to_numpy(zero_copy_only=False)
+    return mask.copy()

@@ -1,0 +1,43 @@
+"""Rows of a file on their way through the gate, whatever the file's format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from include.quality.dialect import Unreadable, without_line_end
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some records of one file, in line order, every value still text.
+
+    Attributes:
+        table: the contract's columns by name, dictionary-encoded text; the only null is empty text.
+        additional: what else a row said, as one JSON object each, or None where the file says nothing else.
+        lines: the record's first physical line.
+        unreadable: why a row could not be read, by row; such a row is null throughout.
+        data: the bytes that the rows were read from; a row lies from `starts` to `ends`.
+    """
+
+    table: pa.Table
+    additional: pa.Array | None
+    lines: Ints
+    unreadable: Mapping[int, Unreadable]
+    data: bytes
+    starts: Ints
+    ends: Ints
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def original(self, row: int) -> bytes:
+        """The record as it lies in the file, without its line end."""
+        return without_line_end(self.data[self.starts[row] : self.ends[row]])

@@ -1,0 +1,105 @@
+"""A contract as a Great Expectations suite, and one validation by it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when great_expectations is imported
+
+import great_expectations as gx
+import numpy as np
+import pandas as pd
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
+from great_expectations.expectations.core.expect_column_values_to_be_null import ExpectColumnValuesToBeNull
+from great_expectations.expectations.core.expect_column_values_to_match_regex import ExpectColumnValuesToMatchRegex
+from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
+from great_expectations.expectations.expectation import Expectation
+
+from include.ingestion.contract import Contract
+from include.quality.records import Ints
+from include.quality.rules import MATCHES, NOT_NULL, ONE_OF, READABLE, Rule, rules_of
+
+VERSION = gx.__version__
+UNREADABLE = "_unreadable"  # the column in which parse faults reach the suite
+_RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True, "partial_unexpected_count": 0}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The expectations of one contract, ready to validate frames."""
+
+    expectations: gx.ExpectationSuite
+    rules: tuple[Rule, ...]
+    frames: BatchDefinition[None]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The contract's columns that the suite looks at."""
+        return tuple(dict.fromkeys(rule.column for rule in self.rules if rule.column))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The first 12 hex digits of a sha256 over the expectations and the version of Great Expectations that reads them."""
+        said = [(one.expectation_type, sorted(one.configuration.kwargs.items())) for one in self.expectations.expectations]
+        return hashlib.sha256(repr((gx.__version__, said)).encode()).hexdigest()[:12]
+
+    def failing(self, frame: pd.DataFrame) -> Mapping[Rule, Ints]:
+        """The positions of the rows of a frame, numbered from 0, that break each rule; the suite's answer, in the rules' order."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This pattern is interpreted as a regular expression, and has match groups")
+            batch = self.frames.get_batch({"dataframe": frame})
+            answer = batch.validate(self.expectations, result_format=_RESULT_FORMAT)
+        found = {}
+        for result in answer.results:
+            config, rows = result.expectation_config, result.result.get("unexpected_index_list")
+            if config is None or rows is None:
+                raise RuntimeError(f"Great Expectations gave no answer to {config}: {result.exception_info}")
+            found[config.meta["column"], config.meta["rule"]] = np.asarray(rows, np.int64)
+        return {rule: found[rule.column, rule.name] for rule in self.rules}
+
+
+@functools.cache
+def suite_of(contract: Contract) -> Suite:
+    """The suite of a contract, built once a process."""
+    name = suite_name(contract)
+    rules = rules_of(contract)
+    expectations = gx.ExpectationSuite(name=name, expectations=[expectation(contract, rule) for rule in rules])
+    asset = _context().data_sources.add_or_update_pandas(name).add_dataframe_asset("rows")
+    return Suite(_context().suites.add_or_update(expectations), rules, asset.add_batch_definition_whole_dataframe("all"))
+
+
+def suite_name(contract: Contract) -> str:
+    """Names the contract's version and what it says, so that two contracts never share a suite."""
+    return f"contract-{contract.version}-{contract.digest}"
+
+
+def expectation(contract: Contract, rule: Rule) -> Expectation:
+    """The expectation that stands for a rule; value expectations skip nulls, so an empty value breaks one rule only."""
+    meta = {"column": rule.column, "rule": rule.name}
+    if rule.name == READABLE:
+        return ExpectColumnValuesToBeNull(column=UNREADABLE, meta=meta)
+    column = next(column for column in contract.columns if column.name == rule.column)
+    if rule.name == NOT_NULL:
+        return ExpectColumnValuesToNotBeNull(column=column.name, meta=meta)
+    if rule.name == MATCHES:
+        return ExpectColumnValuesToMatchRegex(column=column.name, regex=rf"\A(?:{column.matches})\Z", meta=meta)
+    if rule.name == ONE_OF and column.one_of is not None:
+        return ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.one_of), meta=meta)
+    raise ValueError(f"no expectation stands for {rule}")
+
+
+@functools.cache
+def _context() -> EphemeralDataContext:
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return context

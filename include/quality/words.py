@@ -1,0 +1,34 @@
+"""Bounded wording of what was found, for reasons that people read: never a row's value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_MOST = 20
+_LONGEST = 60
+
+
+def some(items: Iterable[str]) -> str:
+    """At most 20 of the items, and how many more there are.
+
+    >>> some(map(str, range(23)))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 3 more'
+    """
+    said = list(items)
+    more = f" and {len(said) - _MOST} more" if len(said) > _MOST else ""
+    return ", ".join(said[:_MOST]) + more
+
+
+def some_names(names: Iterable[str]) -> str:
+    r"""Column names of a file, cut and escaped so that a log line stays one short line.
+
+    >>> some_names(["step", "a, b", "x\n", "", "y" * 70])
+    "step, 'a, b', 'x\\n', '', yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy..."
+    """
+    return some(map(_shown, names))
+
+
+def _shown(name: str) -> str:
+    cut = name[:_LONGEST]
+    plain = cut.isprintable() and cut.strip() == cut and cut and not set(cut) & set(",'\"")
+    return (cut if plain else ascii(cut) if not cut.isprintable() else repr(cut)) + "..." * (len(name) > _LONGEST)
