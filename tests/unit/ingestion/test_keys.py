@@ -32,7 +32,7 @@ def test_keys_are_ordered_as_a_person_counts(first: str, second: str) -> None:
 @given(st.lists(st.text(alphabet="a1029_.é", max_size=8), unique=True, max_size=8))
 def test_the_order_of_keys_does_not_depend_on_how_they_come(names: list[str]) -> None:
     once = sorted(names, key=keys.natural_order)
-    assert sorted(names[::-1], key=keys.natural_order) == once
+    assert sorted(names[1:] + names[:1], key=keys.natural_order) == once
     assert len({keys.natural_order(name) for name in names}) == len(names)
 
 
