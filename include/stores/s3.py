@@ -15,6 +15,7 @@ from include.ingestion.file import FileStamp, ObjectRef
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 _MULTIPART = TransferConfig(multipart_threshold=16 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=2)
 _GONE = {"404", "NoSuchKey", "NotFound"}
@@ -98,7 +99,7 @@ class S3Store:
         Raises:
             ObjectGone: the source is not there with that etag.
         """
-        source = {"Bucket": bucket, "Key": key}
+        source: CopySourceTypeDef = {"Bucket": bucket, "Key": key}
         there = self.head(bucket, key)
         if there is None or there.etag != etag:
             raise ObjectGone(bucket, key, etag, "gone" if there is None else "changed")

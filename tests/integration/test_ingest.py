@@ -116,6 +116,14 @@ def test_what_is_no_file_of_the_feed_is_never_touched(world: World) -> None:
     assert any("3 objects are no files of transactions" in line for line in world.said)
 
 
+def test_a_directory_marker_is_no_file_and_a_key_that_the_store_folds_is_judged_as_it_shows_it(world: World) -> None:
+    world.land("landing/transactions/dt=2026-11-02/", "")
+    world.land("landing/transactions/dt=2026-11-02//folded.csv", content(row()))
+    world.drain()
+    assert [(file["key"], file["state"]) for file in world.files()] == [("landing/transactions/dt=2026-11-02/folded.csv", "published")]
+    assert any("1 objects are no files of transactions" in line for line in world.said)
+
+
 def test_a_bad_file_is_moved_to_the_error_prefix_with_its_reasons(world: World) -> None:
     landed = world.land("bad.csv", "step,customer\n1,'C1'\n")
     world.land("good.csv", content(row()))

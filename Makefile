@@ -1,0 +1,39 @@
+# Sluice: `make help` explains every target. Each sets up what it needs by itself.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench down clean
+
+BIN := .venv/bin
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  make run TRANSACTIONS=FILE IMPORTANCE=FILE [RATE=1] [CHUNKS=60]   the same on your own files"
+	@echo "  The command behind it all: $(BIN)/sluice --help"
+
+setup: ## Install everything into this folder: pinned uv, locked packages, pinned jars. The others do it first, quickly when it is done.
+	@scripts/setup.sh
+
+run: setup ## Start the services, produce transactions, let Airflow ingest them, watch live, end with what was found.
+	@$(BIN)/sluice run $${TRANSACTIONS:+--transactions "$$TRANSACTIONS"} $${IMPORTANCE:+--importance "$$IMPORTANCE"} \
+		$${RATE:+--rate "$$RATE"} $${CHUNKS:+--chunks "$$CHUNKS"}
+
+test: setup ## Run all tests, against services of their own (.sluice/test) that end with them. ARGS=... goes to pytest.
+	@SLUICE_STATE='$(CURDIR)/.sluice/test' $(BIN)/pytest $(ARGS)
+
+check: setup ## Lint, format, types, architecture, dependencies, generated documents: what CI runs before the tests.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+	@$(BIN)/python scripts/docs.py --check
+
+bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, and print one table. Takes a while.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+down: ## Stop the services; data stays.
+	@scripts/down.sh
+
+clean: ## Stop the services and delete their data. Asks before it deletes a ledger (YES=1 does not ask).
+	@scripts/clean.sh

@@ -1,0 +1,115 @@
+"""Catch-up: files that have landed while nobody looked, ours and the peers', and whether all detect the same."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from benchmarks import peer
+from benchmarks.dag_runs import INGEST
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.inputs import Input
+from benchmarks.scale import Scale
+from benchmarks.table import Row, median_of, spread, stages
+from benchmarks.world import Detections, World, same_detections
+
+Timed = tuple[float, Mapping[str, float]]
+
+
+def catchup(world: World, given: Input, scale: Scale) -> Iterator[Row]:
+    """Seconds and rows a second: through the command, in one process, as one Airflow run, and by both peers.
+
+    Raises:
+        BenchmarkFailed: two of them found different detections, or a file was refused.
+    """
+    found: dict[str, Detections] = {}
+    ways: dict[str, tuple[Callable[[World, Scale], Timed], str]] = {
+        "in one process": (_in_process, "warm"),
+        "sluice ingest": (_by_command, "its start included"),
+        "one Airflow run": (_by_airflow, "from trigger to end"),
+    }
+    measured: dict[str, list[Timed]] = {}
+    for way, (take, _) in ways.items():
+        _warm_up(world, given, scale, airflow=take is _by_airflow)
+        measured[way] = []
+        for number in range(scale.repeats):
+            files = _land(world, given, scale)
+            measured[way].append(take(world, scale))
+            world.clean_history(files)
+            found[f"{way} ({number + 1})"] = world.detections()
+    rows = _rows_of(world)
+    peers = _peers(world, given, scale, found)
+    count = same_detections(found)
+    for way, (_, how) in ways.items():
+        seconds = [timed for timed, _ in measured[way]]
+        steps = stages(median_of([by_step for _, by_step in measured[way]]))
+        note = f"{how}; {spread(seconds)}; {steps}"
+        yield Row(f"catch-up of {rows:,} rows, {way}", statistics.median(seconds), "s", peers, note)
+        yield Row(f"catch-up, {way}: rows a second", rows / statistics.median(seconds), "rows/s", {k: rows / v for k, v in peers.items()})
+    yield Row("catch-up: detections", count, "detections", dict.fromkeys(peers, count), f"the same in all {len(found)} passes")
+
+
+def _warm_up(world: World, given: Input, scale: Scale, *, airflow: bool) -> None:
+    """One batch of one file, so that no figure holds a first time."""
+    world.clear(given.importance)
+    world.land(given.chunks(scale.rows, 1))
+    if airflow:
+        _by_airflow(world, scale)
+    else:
+        world.drain(scale.thresholds)
+
+
+def _land(world: World, given: Input, scale: Scale) -> int:
+    """Everything as on the first day, and the files there; how many they are."""
+    world.clear(given.importance)
+    return world.land(given.chunks(scale.rows, scale.files))
+
+
+def _in_process(world: World, scale: Scale) -> Timed:
+    begun = time.perf_counter()
+    progress = world.drain(scale.thresholds)
+    return time.perf_counter() - begun, progress.seconds
+
+
+def _by_command(world: World, scale: Scale) -> Timed:
+    options = [word for name, value in scale.thresholds.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    begun = time.perf_counter()
+    said = world.sluice("ingest", world.spec.name, "--until-empty", *options)
+    seconds = time.perf_counter() - begun
+    steps: dict[str, float] = said["step_seconds"]
+    return seconds, {"start": seconds - sum(steps.values()), **steps}
+
+
+def _by_airflow(world: World, scale: Scale) -> Timed:
+    """One run by hand of a DAG that is awake. The feed is paused until then, so that no other run takes the files."""
+    world.ledger.pause(world.spec.name, "benchmarks")
+    world.dags.wake(INGEST)
+    world.dags.settle(INGEST)
+    world.ledger.resume(world.spec.name)
+    run = world.dags.measured(INGEST, scale.thresholds)
+    world.dags.rest(INGEST)
+    took = {row["run_id"] for row in world.ledger.list_batches(world.spec.name)}
+    if took != {f"airflow:{INGEST}:{run.run_id}"}:
+        raise BenchmarkFailed(f"the files were taken by {', '.join(sorted(took)) or 'nobody'}, not by the run that was measured")
+    return run.seconds, run.tasks
+
+
+def _peers(world: World, given: Input, scale: Scale, found: dict[str, Detections]) -> dict[str, float]:
+    """Seconds of each peer, cold (with the start of its process) and warm."""
+    files = _land(world, given, scale)
+    warm = [f"warm_{number + 1}" for number in range(max(scale.repeats - 1, 1))]
+    seconds: dict[str, float] = {}
+    for name, module in (("streaming", peer.STREAMING), ("DuckDB", peer.DUCKDB)):
+        cold, *others = peer.catch_up(world, module, scale.thresholds, ["cold", *warm])
+        for one in (cold, *others):
+            if one.files != files:
+                raise BenchmarkFailed(f"{name} took {one.files} of {files} files")
+            found[f"{name}, {one.name}"] = one.detections
+        seconds |= {f"{name} cold": cold.seconds, f"{name} warm": statistics.median(one.seconds for one in others)}
+    return seconds
+
+
+def _rows_of(world: World) -> int:
+    found = world.ledger.row("select sum(accepted) as n from file")
+    return int(found["n"]) if found else 0

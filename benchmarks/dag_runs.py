@@ -1,0 +1,88 @@
+"""Airflow through its REST API, as the measurements need it: rest, trigger, and how long a run and its tasks took."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.errors import BenchmarkFailed
+from sluice.main_job.airflow_api import AirflowApi
+from sluice.main_job.job import unpause
+
+INGEST, FOLLOW = "transactions_ingest", "transactions_follow"
+_LOOK_EVERY_SECONDS = 0.2
+_RUN_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """A run that ended well: seconds from its trigger to its end, and of each task (a mapped one from first start to last end)."""
+
+    run_id: str
+    seconds: float
+    tasks: Mapping[str, float]
+
+
+class DagRuns(AirflowApi):
+    """The DAGs of one Airflow."""
+
+    def wake(self, dag: str) -> None:
+        """Let it run on its schedule, once Airflow has read it."""
+        unpause(self, dag)
+
+    def rest(self, dag: str) -> None:
+        """Let it run no more, and wait until none of its runs is at work."""
+        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": True}) if self.knows(dag) else None
+        self._until_none(dag, ("running",))
+
+    def settle(self, dag: str) -> None:
+        """Wait until no run is at work or about to be, early in a minute, so that the clock makes none soon."""
+        while not 2 <= dt.datetime.now(dt.UTC).second <= 40:
+            time.sleep(_LOOK_EVERY_SECONDS)
+        time.sleep(2)  # the watcher looks once a second
+        self._until_none(dag, ("running", "queued"))
+
+    def measured(self, dag: str, conf: Mapping[str, Any]) -> DagRun:
+        """Trigger a run by hand and wait for its end.
+
+        Raises:
+            BenchmarkFailed: it did not succeed.
+        """
+        triggered = dt.datetime.now(dt.UTC)
+        asked = {"logical_date": None, "conf": dict(conf)}
+        run_id: str = self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=asked).json()["dag_run_id"]
+        deadline = time.monotonic() + _RUN_SECONDS
+        while (run := self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}").json())["state"] not in ("success", "failed"):
+            if time.monotonic() > deadline:
+                raise BenchmarkFailed(f"{dag} {run_id} is {run['state']} after {_RUN_SECONDS} s")
+            time.sleep(_LOOK_EVERY_SECONDS)
+        if run["state"] != "success":
+            raise BenchmarkFailed(f"{dag} {run_id} failed; its log is in Airflow")
+        return DagRun(run_id, (_instant(run["end_date"]) - triggered).total_seconds(), self._tasks(dag, run_id))
+
+    def _tasks(self, dag: str, run_id: str) -> dict[str, float]:
+        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances").json()["task_instances"]
+        ran = sorted((task for task in found if task["start_date"] and task["end_date"]), key=lambda task: str(task["start_date"]))
+        spans: dict[str, tuple[dt.datetime, dt.datetime]] = {}
+        for task in ran:
+            start, end = _instant(task["start_date"]), _instant(task["end_date"])
+            first, last = spans.get(task["task_id"], (start, end))
+            spans[task["task_id"]] = min(first, start), max(last, end)
+        return {task: (end - start).total_seconds() for task, (start, end) in spans.items()}
+
+    def _until_none(self, dag: str, states: tuple[str, ...]) -> None:
+        deadline = time.monotonic() + _RUN_SECONDS
+        while self.knows(dag):
+            found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": list(states), "limit": 1}).json()
+            if not found["total_entries"]:
+                return
+            if time.monotonic() > deadline:
+                raise BenchmarkFailed(f"runs of {dag} are still {' or '.join(states)} after {_RUN_SECONDS} s")
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _instant(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)

@@ -1,0 +1,30 @@
+"""Read by every Airflow process at its start. The scheduler imports here what its tasks need, once, so that their forks have it already.
+
+Great Expectations alone costs 2 to 6 seconds to import; preloaded, a task that uses it starts in 0.1 s (measured 2026-11, for 360 MB that
+all workers share). Libraries only: code of this project that was preloaded would stay old until the scheduler restarts.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+PRELOADED = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "pyarrow.csv",
+    "boto3",
+    "psycopg",
+    "great_expectations",
+    "pyspark.sql.connect.session",
+    "airflow.providers.amazon.aws.hooks.s3",
+    "airflow.providers.postgres.hooks.postgres",
+    "airflow.providers.apache.spark.hooks.spark_connect",
+)
+
+__all__: list[str] = []  # nothing here overrides an Airflow setting
+
+if "scheduler" in sys.argv[1:2]:
+    for _name in PRELOADED:
+        import_module(_name)

@@ -1,0 +1,58 @@
+"""What becomes of an error: which end a task with a skip, which with red, and what the ledger is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from dags.wiring.params import by_hand, run_id
+from dags.wiring.ports import open_ledger
+from include.feeds import feed_named
+from include.ingestion.errors import FeedBusy, FeedPaused, LeaseLost, SluiceError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_LOG = logging.getLogger("sluice")
+
+
+@contextmanager
+def explained(context: Context) -> Iterator[None]:
+    """Let a task end as its error deserves, with the error's sentence as the last line of the log.
+
+    Where another run does the work, or a person paused the feed, there is nothing to repair: a scheduled task is skipped. So is one that
+    lost its lease, whoever asked for it: red means that somebody should look, and whoever took the lease finishes what was begun. But
+    what a person asks for and does not get, since the feed is paused, fails.
+    """
+    try:
+        yield
+    except LeaseLost as lost:
+        raise AirflowSkipException(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from lost
+    except (FeedBusy, FeedPaused) as resting:
+        if not by_hand(context):
+            raise AirflowSkipException(str(resting)) from resting
+        _LOG.error("%s", resting)
+        raise
+    except SluiceError as failed:
+        _LOG.error("%s", failed)
+        raise
+
+
+def record_failure(feed: str, context: Context) -> None:
+    """Tell the ledger that a task failed for good, and let the run's lease go, so that the next run need not wait for it.
+
+    Of errors that Sluice did not foresee only the kind is kept: their text may hold values of rows.
+    """
+    error = context.get("exception")
+    what = str(error) if isinstance(error, SluiceError) else f"{type(error).__name__}: see the log of the task"
+    run = run_id(context)
+    try:
+        with open_ledger() as ledger:
+            ledger.record_failure(feed, run, context["task_instance"].task_id, what)
+            ledger.let_go_of_run(feed_named(feed), run)
+    except SluiceError as down:
+        _LOG.error("the ledger could not be told of this failure, and the feed's lease runs out within a minute by itself: %s", down)

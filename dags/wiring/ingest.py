@@ -1,0 +1,134 @@
+"""The one task group that every feed's ingest consists of: discover, gate, process, publish, deliver.
+
+The steps are `include.ingestion.steps`; here is only when each runs and what they hand each other: keys and counts, as JSON.
+
+| where a run ends | gate, process, publish | deliver | the run |
+|---|---|---|---|
+| nothing new, nothing waiting | skipped | drains the outbox | green |
+| another run has the feed, or it is paused | skipped | skipped | green, discover says why |
+| a step fails | those after it do not run | does not run | red |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TaskGroup, TriggerRule, get_current_context, task
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+from dags.wiring.failures import explained, record_failure
+from dags.wiring.landing import landing_asset, more_waits
+from dags.wiring.params import by_hand, run_from
+from dags.wiring.ports import now, open_ports
+from include.feeds import feed_named
+from include.ingestion.ingest import waiting_for_others
+from include.ingestion.steps.process import Processed
+
+if TYPE_CHECKING:
+    from include.ingestion.feed import FeedSpec
+    from include.ingestion.ports import Ports
+    from include.ingestion.run import Run
+    from include.ingestion.steps.deliver import Delivered
+
+Json = dict[str, Any]
+
+# Gate has nothing to do where a batch is resumed; process and deliver still have, unless discover was skipped too.
+UNLESS_ALL_SKIPPED = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+
+
+def ingest(spec: FeedSpec) -> None:
+    """Add the five steps of a feed to a DAG."""
+    with TaskGroup("ingest", prefix_group_id=False, default_args={"on_failure_callback": partial(record_failure, spec.name)}):
+        groups = discover(spec.name)
+        found = groups["found"]
+        judged = gate.partial(feed=spec.name, found=found).expand(group=groups)
+        processed = process(spec.name, found)
+        judged >> processed
+        published = publish(spec.name, found, processed)
+        published >> deliver.override(outlets=[more_waits(spec)])(spec.name, found)
+
+
+@task(execution_timeout=dt.timedelta(minutes=30))
+def discover(feed: str) -> list[Json]:
+    """List what arrived, register it in order, and hand on the groups of files for the gate; the rest goes under the key `found`."""
+    from include.ingestion.steps import discover as step
+
+    context = get_current_context()
+    with _step(feed) as (ports, spec, run):
+        look = partial(step.discover, ports, spec, run)
+        found = waiting_for_others(ports, look) if by_hand(context) else look()
+    said = dataclasses.asdict(found)
+    groups: list[Json] = said.pop("groups")
+    context["ti"].xcom_push("found", said)
+    if found.empty:
+        raise DownstreamTasksSkipped(tasks=["gate", "process"])
+    return groups
+
+
+@task(map_index_template="{{ task.op_kwargs['group']['label'] }}", execution_timeout=dt.timedelta(hours=4))
+def gate(feed: str, found: Json, group: Json) -> Json:
+    """Judge a group of files, each on its own merits."""
+    from include.ingestion.steps import gate as step
+
+    with _step(feed) as (ports, spec, run):
+        return dataclasses.asdict(step.gate(ports, spec, run, found["token"], group["file_ids"]))
+
+
+@task(trigger_rule=UNLESS_ALL_SKIPPED, execution_timeout=dt.timedelta(hours=4))
+def process(feed: str, found: Json) -> Json:
+    """Decide the files in order, fix a batch of the accepted ones, run the feed's Spark job on it."""
+    from include.ingestion.steps import process as step
+
+    with _step(feed) as (ports, spec, run):
+        return dataclasses.asdict(step.process(ports, spec, run, found["token"], found["file_ids"]))
+
+
+@task(execution_timeout=dt.timedelta(minutes=30))
+def publish(feed: str, found: Json, processed: Json) -> Json | None:
+    """Make the batch's results visible, all at once."""
+    from include.ingestion.steps import publish as step
+
+    with _step(feed) as (ports, spec, run):
+        published = step.publish(ports, spec, run, found["token"], Processed(**processed))
+    return dataclasses.asdict(published) if published else None
+
+
+@task(trigger_rule=UNLESS_ALL_SKIPPED, execution_timeout=dt.timedelta(hours=1))
+def deliver(feed: str, found: Json) -> Json:
+    """Write the output files, move what was refused; wake the next run at once where files still wait."""
+    from include.ingestion.steps import deliver as step
+
+    context, processed, published = get_current_context(), None, None
+    if found["token"] is not None:
+        processed, published = (context["ti"].xcom_pull(task_ids=task_id) for task_id in ("process", "publish"))
+    with _step(feed) as (ports, spec, run):
+        delivered = step.deliver(ports, spec, run)
+        ports.say(summary(run, found, processed, published, delivered))
+    if processed and delivered.waiting:  # a run that did nothing does not call for another
+        context["outlet_events"][more_waits(spec)].add(landing_asset(spec))
+    return dataclasses.asdict(delivered)
+
+
+@contextmanager
+def _step(feed: str) -> Iterator[tuple[Ports, FeedSpec, Run]]:
+    """What a step acts through and for whom."""
+    context, spec = get_current_context(), feed_named(feed)
+    with explained(context), open_ports(spec) as ports:
+        yield ports, spec, run_from(spec, context)
+
+
+def summary(run: Run, found: Json, processed: Json | None, published: Json | None, delivered: Delivered) -> str:
+    """The last line of a run's log."""
+    parts = [f"{found['registered']} registered"]
+    if processed:
+        parts.append(", ".join(f"{processed[state]} {state}" for state in ("accepted", "quarantined", "duplicate")))
+    if published:
+        counts = ", ".join(f"{count} {name}" for name, count in published["counts"].items())
+        parts.append(f"batch {published['batch']} published: {counts}")
+    parts.append(f"{delivered.batches} batches and {delivered.files} files delivered, {delivered.waiting} files waiting")
+    return f"{run.run_id}: {'; '.join(parts)}; {(now() - run.started_at).total_seconds():.1f} s"

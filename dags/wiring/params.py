@@ -1,0 +1,90 @@
+"""A feed's limits and thresholds as the form that Airflow shows when a run is triggered by hand, and a run read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param
+
+from include.ingestion.errors import UsageError
+from include.ingestion.run import Run
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.ingestion.feed import FeedSpec
+
+MOST_FILES = 10_000
+BY_HAND = "manual"
+
+
+def threshold_params(spec: FeedSpec) -> dict[str, Param]:
+    """The feed's thresholds, each with its limits and what it means."""
+    return {
+        parameter.name: Param(
+            parameter.default,
+            type="integer",
+            minimum=parameter.minimum,
+            maximum=parameter.maximum,
+            description=parameter.description,
+            section="Thresholds of the batches that this run opens",
+        )
+        for parameter in spec.parameters
+    }
+
+
+def ingest_params(spec: FeedSpec) -> dict[str, Param]:
+    """What a run by hand may change. Scheduled runs take the defaults."""
+    return {
+        "max_files": Param(
+            spec.max_files,
+            type="integer",
+            minimum=1,
+            maximum=MOST_FILES,
+            description="Files this run's batch takes at most; the rest go at once into the next run.",
+        ),
+        "key_prefix": Param(
+            "",
+            type="string",
+            maxLength=1024,
+            description=f"List only below this prefix, whole or from landing/{spec.name}/ on. It limits what is found, never the order.",
+        ),
+        **threshold_params(spec),
+    }
+
+
+def run_from(spec: FeedSpec, context: Context) -> Run:
+    """The run that a task belongs to: the same in all its tasks.
+
+    Raises:
+        UsageError: a parameter that the DAG does not have, which Airflow lets pass.
+    """
+    dag_run, params = context["dag_run"], context["params"]
+    unknown = sorted(set(dag_run.conf or {}) - set(context["dag"].params))
+    if unknown:
+        raise UsageError(f"{dag_run.dag_id} has no parameter {', '.join(unknown)}; it has {', '.join(context['dag'].params)}")
+    return Run(
+        run_id=run_id(context),
+        started_at=dag_run.start_date or dag_run.run_after,
+        parameters=spec.parameters_from(thresholds(spec, params)),
+        max_files=params.get("max_files", spec.max_files),
+        max_bytes=spec.max_bytes,
+        key_prefix=params.get("key_prefix", ""),
+        full=by_hand(context),
+    )
+
+
+def run_id(context: Context) -> str:
+    """How the ledger names an Airflow run, so that a person can find it in the UI."""
+    return f"airflow:{context['dag_run'].dag_id}:{context['dag_run'].run_id}"
+
+
+def by_hand(context: Context) -> bool:
+    """Whether a person asked for this run, in the UI or through the REST API."""
+    kind: str = context["dag_run"].run_type.value
+    return kind == BY_HAND
+
+
+def thresholds(spec: FeedSpec, params: Mapping[str, Any]) -> dict[str, int]:
+    return {parameter.name: params[parameter.name] for parameter in spec.parameters if parameter.name in params}

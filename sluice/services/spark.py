@@ -1,0 +1,164 @@
+"""The Spark Connect server: one warm Spark for every task, reachable with a token."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from sluice.services import process
+from sluice.services.errors import Unhealthy
+from sluice.services.jars import spark_jars
+from sluice.services.java import find_java
+from sluice.services.process import Launch
+from sluice.services.s3proxy import ACCESS_KEY, SECRET_KEY, endpoint
+from sluice.services.service import Service
+from sluice.services.state import LOOPBACK, REGION, State
+
+TOKEN = "spark_token"  # noqa: S105 - the name of a secret
+WARM_UP = "spark-warm-up"
+DRIVER_MEMORY = "1500m"
+
+
+def remote(state: State) -> str:
+    """The URL for clients. It must say `localhost`: with an address pyspark speaks TLS."""
+    return f"sc://localhost:{state.port('spark')}/;token={state.secret(TOKEN)}"
+
+
+class SparkConnect(Service):
+    """Spark behind gRPC. Its first Python query and first Parquet write cost seconds, so they are done in the background at start."""
+
+    name = "spark"
+    port_name = "spark"
+    helpers = (WARM_UP,)
+    start_patience = 180.0  # ten seconds on a quiet machine; a busy one is no failure
+
+    def prepare(self) -> None:
+        for leftover in ("local", "tmp"):
+            shutil.rmtree(self.state.root / "spark" / leftover, ignore_errors=True)
+        self.state.write_private(self._properties_file, self._properties())
+
+    def launch(self) -> Launch:
+        java = find_java(self.state)
+        command = [
+            str(spark_home() / "bin" / "spark-submit"),
+            "--master",
+            f"local[{os.cpu_count() or 2}]",
+            "--properties-file",
+            str(self._properties_file),
+            "--class",
+            "org.apache.spark.sql.connect.service.SparkConnectServer",
+            "--name",
+            "sluice",
+            "spark-internal",
+        ]
+        environment = {
+            "JAVA_HOME": str(java.home),
+            "SPARK_HOME": str(spark_home()),
+            "SPARK_LOCAL_IP": LOOPBACK,
+            "SPARK_LOCAL_HOSTNAME": "localhost",
+            "SPARK_CONF_DIR": str(self.state.folder("spark", "conf")),
+            "SPARK_CONNECT_AUTHENTICATE_TOKEN": self.state.secret(TOKEN),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+            "LANG": "C.UTF-8",
+        }
+        return Launch(command, environment, self.state.folder("spark", "work"), depends_on=[self._properties()])
+
+    def probe(self) -> None:
+        """Run a job: a count over a range."""
+        import grpc
+
+        try:
+            count_range(f"localhost:{self.state.port('spark')}", self.state.secret(TOKEN))
+        except grpc.RpcError as error:
+            raise Unhealthy(str(error.details() if isinstance(error, grpc.Call) else error)) from error
+
+    def settle(self) -> None:
+        """Warm up in the background, once a server."""
+        server = process.running(self.state, self.name)
+        mark = self.state.folder("spark") / "warmed"
+        told = str(server.pid) if server else ""
+        if mark.is_file() and mark.read_text() == told:
+            return
+        mark.write_text(told)
+        process.stop(self.state, WARM_UP, self.polite, 0)
+        command = [sys.executable, "-m", "sluice.services.warm_up"]
+        environment = {"SPARK_REMOTE": remote(self.state), "SLUICE_WARM_UP_FOLDER": str(self.state.folder("spark", "warm-up"))}
+        process.start(self.state, WARM_UP, Launch(command, environment, self.state.project))
+
+    @property
+    def _properties_file(self) -> Path:
+        return self.state.folder("spark") / "spark.properties"
+
+    def _properties(self) -> str:
+        settings = {
+            "spark.connect.grpc.binding.address": LOOPBACK,
+            "spark.connect.grpc.binding.port": str(self.state.port("spark")),
+            "spark.driver.bindAddress": LOOPBACK,
+            "spark.driver.host": "localhost",
+            "spark.driver.memory": DRIVER_MEMORY,
+            # Connect keeps a folder of its own in Java's temporary one, which belongs to whoever on this machine was first.
+            "spark.driver.extraJavaOptions": f'"-Djava.io.tmpdir={self.state.folder("spark", "tmp")}"',
+            "spark.ui.enabled": "false",
+            "spark.local.dir": str(self.state.folder("spark", "local")),
+            "spark.sql.warehouse.dir": str(self.state.folder("spark", "warehouse")),
+            "spark.jars": ",".join(str(path) for path in spark_jars()),
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+            "spark.databricks.delta.snapshotPartitions": "2",
+            **self._s3a(),
+        }
+        return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+    def _s3a(self) -> dict[str, str]:
+        settings = {
+            "endpoint": endpoint(self.state),
+            "endpoint.region": REGION,
+            "path.style.access": "true",
+            "connection.ssl.enabled": "false",
+            "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+            "access.key": self.state.secret(ACCESS_KEY),
+            "secret.key": self.state.secret(SECRET_KEY),
+            "attempts.maximum": "3",
+        }
+        return {f"spark.hadoop.fs.s3a.{name}": value for name, value in settings.items()}
+
+
+def spark_home() -> Path:
+    """The Spark inside the installed pyspark package, found without importing it."""
+    package = find_spec("pyspark")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent
+
+
+def count_range(address: str, token: str | None, seconds: float = 30.0) -> int:
+    """Run `count(range(1000))` on a Connect server over bare gRPC: a real job without pyspark's second and a half of imports.
+
+    Returns:
+        How many answers the server streamed.
+
+    Raises:
+        grpc.RpcError: The server is not there, or refuses the token.
+    """
+    import uuid
+
+    import grpc
+    from pyspark.sql.connect.proto import base_pb2, base_pb2_grpc  # noqa: TID251 - the protocol alone
+
+    request = base_pb2.ExecutePlanRequest(session_id=str(uuid.uuid4()), operation_id=str(uuid.uuid4()))
+    request.user_context.user_id = "sluice-health"
+    request.plan.root.sql.query = "select count(*) from range(1000)"
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    with grpc.insecure_channel(address) as channel:
+        stub = base_pb2_grpc.SparkConnectServiceStub(channel)
+        answers = sum(1 for _ in stub.ExecutePlan(request, timeout=seconds, metadata=metadata))
+        release = base_pb2.ReleaseSessionRequest(session_id=request.session_id, user_context=request.user_context)
+        stub.ReleaseSession(release, timeout=seconds, metadata=metadata)
+    return answers

@@ -1,0 +1,137 @@
+"""Spark sessions from settings: one shared Spark Connect session for every task, or a classic one in this process.
+
+The shared Connect session is named by a hash of the code it carries and holds nothing: no temporary views, no settings, no
+artifacts. So every task may join it, which spares the 1-4 s that the first Python query of a new session costs (measured 2026-11),
+and nobody stops it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import grpc
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException, PythonException
+
+from include.ingestion.errors import EnvironmentFailure
+from spark_jobs.code import code_digest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from include.stores.settings import S3Settings, SparkSettings
+
+_NAMESPACE = uuid.UUID("5f0c7a0e-4f0b-5d53-9d5e-7b6a6f1c7d11")
+_NEXT_STEP = "see `sluice status` and docs/runbooks/spark.md"
+_CLOSED = "SESSION_CLOSED"
+_FORGOTTEN = ("SESSION_CHANGED", "SESSION_NOT_FOUND")
+_LONGEST = 300
+
+
+class SessionUnusable(Exception):
+    """The shared session does not work any more: the server has closed it for good, or was restarted and forgot it."""
+
+    def __init__(self, said: str, *, closed: bool) -> None:
+        self.closed = closed
+        super().__init__(said)
+
+
+def is_connect(settings: SparkSettings) -> bool:
+    return settings.url.startswith("sc://")
+
+
+def is_local(settings: SparkSettings) -> bool:
+    return settings.url.startswith("local")
+
+
+def session_id(generation: int = 0) -> uuid.UUID:
+    """The name of the shared session. A server never takes back a session that it closed; then all go on to the next generation."""
+    return uuid.uuid5(_NAMESPACE, f"{code_digest()}/{generation}")
+
+
+def connect(settings: SparkSettings, generation: int = 0) -> SparkSession:
+    """Join the shared session of a Spark Connect server. Opens no connection yet; a dead server shows in the first query, after 3-6 s."""
+    from pyspark.sql.connect.client.core import DefaultChannelBuilder
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")  # comes from any thread of the client; the error says the same
+    separator = ";" if ";" in settings.url else "/;"
+    token = f"token={settings.token};" if settings.token else ""
+    channel = DefaultChannelBuilder(f"{settings.url.rstrip('/;')}{separator}{token}session_id={session_id(generation)}")
+    session = ConnectSession(connection=channel)
+    bounded = DefaultPolicy(max_retries=5, initial_backoff=100, backoff_multiplier=2, max_backoff=2000, jitter=50)
+    session.client.set_retry_policies([bounded])
+    return cast("SparkSession", session)
+
+
+def classic(settings: SparkSettings, s3: S3Settings) -> SparkSession:
+    """The classic session of this process, on its own cores."""
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else its workers are the first python3 on PATH
+    builder = SparkSession.builder.master(settings.url).appName("sluice")
+    for name, value in cluster_conf(settings, s3).items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def cluster_conf(settings: SparkSettings, s3: S3Settings) -> Mapping[str, str]:
+    """What a session of our own needs to know; a Spark Connect server has the same from its own configuration."""
+    conf = {
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "8",
+        # exact objects are looked up one by one, 2 ms each; Spark would start a job for more than 32 of them (60: 125 ms against 330)
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+        "spark.hadoop.fs.s3a.endpoint.region": s3.region,
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        # a store that is down is noticed in seconds; S3A's own settings go on for over 4 minutes
+        "spark.hadoop.fs.s3a.attempts.maximum": "2",
+        "spark.hadoop.fs.s3a.retry.limit": "2",
+        "spark.hadoop.fs.s3a.retry.interval": "200ms",
+        "spark.hadoop.fs.s3a.connection.establish.timeout": "5s",
+    }
+    if s3.endpoint is not None:
+        conf["spark.hadoop.fs.s3a.endpoint"] = s3.endpoint
+        conf["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(s3.endpoint.startswith("https")).lower()
+    if s3.access_key is not None and s3.secret_key is not None:
+        conf["spark.hadoop.fs.s3a.aws.credentials.provider"] = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
+        conf["spark.hadoop.fs.s3a.access.key"] = s3.access_key
+        conf["spark.hadoop.fs.s3a.secret.key"] = s3.secret_key
+    return {**conf, **dict(settings.conf)}
+
+
+@contextmanager
+def translated(settings: SparkSettings) -> Iterator[None]:
+    """Turn what Spark says of itself into one sentence. An error in our own evaluation (`PythonException`) stays what it is.
+
+    Raises:
+        SessionUnusable: join again, the next generation if the session was closed.
+        EnvironmentFailure: Spark or the store behind it does not answer or refuses.
+    """
+    try:
+        yield
+    except PythonException:
+        raise
+    except (PySparkException, Py4JError, grpc.RpcError) as failed:
+        said = _sentence(failed)
+        closed = _CLOSED in str(failed)
+        if closed or any(condition in str(failed) for condition in _FORGOTTEN):
+            raise SessionUnusable(said, closed=closed) from failed
+        raise EnvironmentFailure("Spark", f"{settings.url} does not do the job: {said}", _NEXT_STEP) from failed
+
+
+def _sentence(failed: Exception) -> str:
+    """The first line that says something, cut to what fits a log line."""
+    said = str(failed.java_exception) if isinstance(failed, Py4JJavaError) else str(failed)
+    grpc_details = re.search(r'^\s*details = "(.+)"$', said, re.MULTILINE)
+    lines = (line.strip() for line in (grpc_details[1] if grpc_details else said).splitlines())
+    return next((line for line in lines if line), "no message")[:_LONGEST]

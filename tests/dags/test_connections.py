@@ -1,0 +1,88 @@
+"""What the three Airflow connections say, embedded or real."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from include.ingestion.errors import UsageError
+from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
+
+S3_EXTRA: dict[str, Any] = {"region_name": "eu-west-1", "service_config": {"s3": {"bucket_name": "lake"}}}
+
+
+def connection(conn_type: str, extra: dict[str, Any] | None = None, **fields: Any) -> Any:
+    from airflow.sdk import Connection
+
+    return Connection(conn_id=f"sluice_{conn_type}", conn_type=conn_type, extra=json.dumps(extra or {}), **fields)
+
+
+def test_real_aws_is_a_connection_without_endpoint_and_keys() -> None:
+    from plugins.landing.connection import s3_settings
+
+    assert s3_settings(connection("aws", extra=S3_EXTRA)) == S3Settings(bucket="lake", region="eu-west-1")
+
+
+def test_an_s3_service_of_ones_own_is_a_connection_with_endpoint_and_keys() -> None:
+    from plugins.landing.connection import s3_settings
+
+    said = connection("aws", login="key", password="secret", extra={**S3_EXTRA, "endpoint_url": "http://localhost:9000"})
+    assert s3_settings(said) == S3Settings("lake", "http://localhost:9000", "key", "secret", "eu-west-1")
+
+
+def test_a_connection_without_a_bucket_says_what_to_add() -> None:
+    from plugins.landing.connection import s3_settings
+
+    with pytest.raises(UsageError, match=r"names no bucket: add .*service_config"):
+        s3_settings(connection("aws", extra={"region_name": "eu-west-1"}))
+
+
+def test_the_ledger_is_a_postgres_connection() -> None:
+    from dags.wiring.connections import ledger_settings
+
+    said = connection("postgres", host="db", schema="ledger", login="me", password="secret")
+    assert ledger_settings(said) == LedgerSettings("db", 5432, "ledger", "me", "secret")
+
+
+def test_a_ledger_connection_without_a_database_is_refused() -> None:
+    from dags.wiring.connections import ledger_settings
+
+    with pytest.raises(UsageError, match="needs a host, a database"):
+        ledger_settings(connection("postgres", host="db", login="me"))
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "fields", "expected"),
+    [
+        ("spark_connect", {"host": "sc://localhost", "port": 15002, "password": "t"}, SparkSettings("sc://localhost:15002", "t")),
+        ("spark_connect", {"host": "spark.internal", "port": 15002}, SparkSettings("sc://spark.internal:15002")),
+        ("spark", {"host": "spark://master", "port": 7077}, SparkSettings("spark://master:7077")),
+        (
+            "spark",
+            {"host": "yarn", "extra": {"conf": {"spark.executor.cores": 2}}},
+            SparkSettings("yarn", None, (("spark.executor.cores", "2"),)),
+        ),
+        ("spark", {"host": "local[2]"}, SparkSettings("local[2]")),
+    ],
+)
+def test_spark_is_wherever_its_connection_says(conn_type: str, fields: dict[str, Any], expected: SparkSettings) -> None:
+    from dags.wiring.connections import spark_settings
+
+    assert spark_settings(connection(conn_type, **fields)) == expected
+
+
+@pytest.mark.parametrize("keyfile", ['{"type": "service_account"}', {"type": "service_account"}])
+def test_a_google_connection_gives_its_service_account(keyfile: object) -> None:
+    from dags.wiring.sources import service_account
+
+    assert service_account(connection("google_cloud_platform", extra={"keyfile_dict": keyfile})) == {"type": "service_account"}
+
+
+@pytest.mark.parametrize("extra", [{}, {"keyfile_dict": "not json"}, {"keyfile_dict": "[]"}])
+def test_a_google_connection_without_a_key_says_where_it_belongs(extra: dict[str, str]) -> None:
+    from dags.wiring.sources import service_account
+
+    with pytest.raises(UsageError, match="keyfile_dict"):
+        service_account(connection("google_cloud_platform", extra=extra))

@@ -1,0 +1,77 @@
+"""Services for the tests: all of them, once a session, in a state directory of their own, from nothing.
+
+A developer who names running services with SLUICE_TEST_STATE (such as `.sluice`) saves the minute they take; tests that kill or move
+services are skipped then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sluice.services.catalogue import all_services
+from sluice.services.environment import environment
+from sluice.services.state import PROJECT, State
+from sluice.services.supervisor import bring_up, take_down
+from tests.integration.world import world
+
+__all__ = ["world"]
+
+REUSED = os.environ.get("SLUICE_TEST_STATE")
+
+
+@pytest.fixture(scope="session")
+def state() -> Iterator[State]:
+    """The state directory of the tests."""
+    if REUSED:
+        yield from _told_to_the_command(State(Path(REUSED).resolve()))
+        return
+    with _folder_of_this_session() as folder:
+        state = State(folder)
+        take_down(state, all_services(state))  # what a killed test session left
+        shutil.rmtree(state.root, ignore_errors=True)
+        yield from _told_to_the_command(state)
+        take_down(state, all_services(state))
+
+
+def _told_to_the_command(state: State) -> Iterator[State]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLUICE_STATE", str(state.root))
+        yield state
+
+
+@contextmanager
+def _folder_of_this_session() -> Iterator[Path]:
+    """`.sluice/test`; while another session has it, a folder that goes away at the end."""
+    folder = PROJECT / ".sluice"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "test.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            another = folder / f"test-{os.getpid()}"
+            yield another
+            shutil.rmtree(another)
+        else:
+            yield folder / "test"
+
+
+@pytest.fixture(scope="session")
+def services(state: State) -> dict[str, str]:
+    """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
+    bring_up(state, all_services(state))
+    return environment(state)
+
+
+@pytest.fixture
+def own_services(services: dict[str, str]) -> dict[str, str]:
+    """Services that a test may kill."""
+    if REUSED:
+        pytest.skip("services that a developer uses are not killed")
+    return services
