@@ -13,6 +13,7 @@ from benchmarks.inputs import Input
 from benchmarks.scale import Scale
 from benchmarks.table import Row, median_of, spread, stages
 from benchmarks.world import Detections, World, same_detections
+from sluice.cli.output import say
 
 Timed = tuple[float, Mapping[str, float]]
 
@@ -36,6 +37,7 @@ def catchup(world: World, given: Input, scale: Scale) -> Iterator[Row]:
         for number in range(scale.repeats):
             files = _land(world, given, scale)
             measured[way].append(take(world, scale))
+            say(f"catch-up, {way} ({number + 1}): {measured[way][-1][0]:.1f} s")
             world.clean_history(files)
             found[f"{way} ({number + 1})"] = world.detections()
     rows = _rows_of(world)
@@ -106,6 +108,7 @@ def _peers(world: World, given: Input, scale: Scale, found: dict[str, Detections
             if one.files != files:
                 raise BenchmarkFailed(f"{name} took {one.files} of {files} files")
             found[f"{name}, {one.name}"] = one.detections
+            say(f"catch-up, {name}, {one.name}: {one.seconds:.1f} s")
         seconds |= {f"{name} cold": cold.seconds, f"{name} warm": statistics.median(one.seconds for one in others)}
     return seconds
 

@@ -34,9 +34,13 @@ class DagRuns(AirflowApi):
         unpause(self, dag)
 
     def rest(self, dag: str) -> None:
-        """Let it run no more, and wait until none of its runs is at work."""
-        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": True}) if self.knows(dag) else None
-        self._until_none(dag, ("running",))
+        """Let it run no more, once none of its runs is at work: what a run of a paused DAG has not begun, it never does."""
+        while self.knows(dag):
+            self._pause(dag, paused=True)
+            if not self._runs(dag, ("running",)):
+                return
+            self._pause(dag, paused=False)
+            self._until_none(dag, ("running",))
 
     def settle(self, dag: str) -> None:
         """Wait until no run is at work or about to be, early in a minute, so that the clock makes none soon."""
@@ -73,12 +77,16 @@ class DagRuns(AirflowApi):
             spans[task["task_id"]] = min(first, start), max(last, end)
         return {task: (end - start).total_seconds() for task, (start, end) in spans.items()}
 
+    def _pause(self, dag: str, *, paused: bool) -> None:
+        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
+
+    def _runs(self, dag: str, states: tuple[str, ...]) -> int:
+        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": list(states), "limit": 1}).json()
+        return int(found["total_entries"])
+
     def _until_none(self, dag: str, states: tuple[str, ...]) -> None:
         deadline = time.monotonic() + _RUN_SECONDS
-        while self.knows(dag):
-            found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": list(states), "limit": 1}).json()
-            if not found["total_entries"]:
-                return
+        while self._runs(dag, states):
             if time.monotonic() > deadline:
                 raise BenchmarkFailed(f"runs of {dag} are still {' or '.join(states)} after {_RUN_SECONDS} s")
             time.sleep(_LOOK_EVERY_SECONDS)

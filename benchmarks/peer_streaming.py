@@ -121,7 +121,7 @@ class Sink:
             return
         seq, file = batch + 1, max(row.pop("file") for row in part)
         with self._connection, self._connection.cursor() as cursor:
-            cursor.execute("insert into done (seq, file) values (%s, %s) on conflict do nothing", (seq, file.rsplit("/", 1)[-1]))
+            cursor.execute("insert into done (seq, file) values (%s, %s) on conflict do nothing", (seq, file))
             if cursor.rowcount:
                 _copy(cursor, "part", part)
                 cursor.execute(_UPSERT)
@@ -154,7 +154,7 @@ def _copy(cursor: Any, table: str, rows: list[dict[str, Any]]) -> None:
 
 def aggregated(rows: DataFrame) -> DataFrame:
     """One row per merchant and customer of a file; the gender is the one of its first row. Rows that break a rule are gone."""
-    numbered = rows.withColumn("line", F.monotonically_increasing_id()).withColumn("file", F.col("_metadata.file_name"))
+    numbered = rows.withColumn("line", F.monotonically_increasing_id())
     good = numbered.where("customer is not null and merchant is not null and step >= 0 and amount >= 0 and gender in ('F', 'M', 'E', 'U')")
     return good.groupBy("merchant", "customer").agg(
         F.count("*").alias("n"),
@@ -186,6 +186,7 @@ def start(spark: SparkSession, job: PeerJob, name: str, sink: Sink) -> Streaming
         spark.readStream.schema(SCHEMA)
         .options(header=True, quote="'", maxFilesPerTrigger=1, pathGlobFilter="*.csv")
         .csv(f"s3a://{job.bucket}/{job.prefix}")
+        .selectExpr("*", "_metadata.file_name as file")
     )
     writer = files.writeStream.foreachBatch(sink.take).option("checkpointLocation", folder_of(job, f"checkpoint_{name}").as_uri())
     trigger: Mapping[str, Any] = {"processingTime": "0 seconds"} if job.follow else {"availableNow": True}

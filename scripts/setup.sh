@@ -50,7 +50,8 @@ install_uv() {
 sync_packages() {
     begun=$(date +%s)
     say "installing the locked Python packages into .venv (the first time 1 to 5 minutes, about 2 GB)"
-    UV_PYTHON=$1 UV_PYTHON_DOWNLOADS=never "$2" sync --frozen ||
+    if [ -t 2 ]; then quiet=; else quiet=--quiet; fi
+    UV_PYTHON=$1 UV_PYTHON_DOWNLOADS=never "$2" sync --frozen $quiet ||
         stop "uv names above the package that could not be had; check the network, then run make setup again: what came is kept in uv's cache"
     say "packages installed in $(($(date +%s) - begun)) s"
 }

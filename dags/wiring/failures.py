@@ -45,10 +45,11 @@ def explained(context: Context) -> Iterator[None]:
 def record_failure(feed: str, context: Context) -> None:
     """Tell the ledger that a task failed for good, and let the run's lease go, so that the next run need not wait for it.
 
-    Of errors that Sluice did not foresee only the kind is kept: their text may hold values of rows.
+    Of errors that Sluice did not foresee only the kind is kept: their text may hold values of rows. What is a text already comes from
+    the scheduler, of a task that was killed.
     """
     error = context.get("exception")
-    what = str(error) if isinstance(error, SluiceError) else f"{type(error).__name__}: see the log of the task"
+    what = str(error) if isinstance(error, SluiceError | str) else f"{type(error).__name__}: see the log of the task"
     run = run_id(context)
     try:
         with open_ledger() as ledger:

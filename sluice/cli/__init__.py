@@ -38,6 +38,7 @@ def _assemble() -> typer.Typer:
 
 def main() -> None:
     """Run a command; whatever Sluice can explain is one sentence on stderr and an exit code that means something."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a log keeps the order in which things were said
     try:
         code = _assemble()(standalone_mode=False)
     except click.exceptions.Abort:

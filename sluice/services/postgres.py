@@ -154,11 +154,12 @@ class Postgres(Service):
         draft.rename(self.data)
 
     def _forget_recycled_pid(self) -> None:
-        """After a crash, PostgreSQL refuses to start while the pid in its own file lives, even as another program's."""
+        """After a crash, PostgreSQL refuses to start while the pid in its own file lives, even as another program's or unburied."""
         pid_file = self.data / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
             pid = int(pid_file.read_text().splitlines()[0])
-            if "postgres" not in psutil.Process(pid).name():
+            holder = psutil.Process(pid)
+            if "postgres" not in holder.name() or holder.status() == psutil.STATUS_ZOMBIE:
                 pid_file.unlink()
 
 

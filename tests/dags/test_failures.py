@@ -1,0 +1,124 @@
+"""How a task ends for each error, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, LeaseLost, SluiceError, UsageError
+
+BUSY = FeedBusy("transactions", "sluice-ingest-1", 42)
+PAUSED = FeedPaused("transactions", "2026-11-21T03:00:00", "ann")
+LOST = LeaseLost("transactions", 7)
+DOWN = EnvironmentFailure("S3", "no answer")
+REFUSED = UsageError("no such parameter")
+
+
+def context(run_type: str = "scheduled", **more: Any) -> Any:
+    """As much of a task's context as is looked at."""
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    dag_run = SimpleNamespace(dag_id="transactions_ingest", run_id="r1", run_type=DagRunType(run_type))
+    return {"dag_run": dag_run, "task_instance": SimpleNamespace(task_id="gate"), **more}
+
+
+@pytest.mark.parametrize(
+    ("run_type", "error", "ends_as"),
+    [
+        ("scheduled", BUSY, "skipped"),
+        ("asset_triggered", BUSY, "skipped"),
+        ("scheduled", PAUSED, "skipped"),
+        ("manual", PAUSED, "failed"),
+        ("scheduled", LOST, "skipped"),
+        ("manual", LOST, "skipped"),
+        ("scheduled", DOWN, "tried again"),
+        ("manual", DOWN, "tried again"),
+        ("scheduled", REFUSED, "failed"),
+        ("scheduled", ValueError("a bug"), "failed"),
+    ],
+)
+def test_a_task_is_skipped_where_there_is_nothing_to_repair_and_tried_again_where_a_service_is_down(
+    run_type: str, error: Exception, ends_as: str
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from dags.wiring.defaults import ONLY_THE_ENVIRONMENT
+    from dags.wiring.failures import explained
+
+    with pytest.raises((AirflowSkipException, type(error))) as raised, explained(context(run_type)):
+        raise error
+    if ends_as == "skipped":
+        assert raised.type is AirflowSkipException
+        assert str(raised.value).startswith(str(error))
+        return
+    assert raised.value is error
+    decided = ONLY_THE_ENVIRONMENT.evaluate(raised.value, 1, 2).action.value
+    assert decided == {"tried again": "retry", "failed": "fail"}[ends_as]
+
+
+def test_a_time_out_is_not_tried_again() -> None:
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    from dags.wiring.defaults import ONLY_THE_ENVIRONMENT
+
+    assert ONLY_THE_ENVIRONMENT.evaluate(AirflowTaskTimeout("too long"), 1, 2).action.value == "fail"
+
+
+@pytest.mark.parametrize("error", [DOWN, REFUSED])
+def test_the_errors_sentence_is_a_line_of_the_log(error: SluiceError, caplog: pytest.LogCaptureFixture) -> None:
+    from dags.wiring.failures import explained
+
+    with pytest.raises(SluiceError), explained(context()):
+        raise error
+    assert caplog.messages == [str(error)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (DOWN, str(DOWN)),
+        (ValueError("'C1','M1',4.55"), "ValueError: see the log of the task"),
+        ("Task did not emit heartbeat within time limit", "Task did not emit heartbeat within time limit"),
+    ],
+)
+def test_the_ledger_is_told_the_sentence_and_never_a_row(error: object, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dags.wiring import failures
+
+    told: list[tuple[str, ...]] = []
+
+    class Ledger:
+        def __enter__(self) -> Ledger:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            told.append(("closed",))
+
+        def record_failure(self, *what: str) -> None:
+            told.append(what)
+
+        def let_go_of_run(self, spec: Any, run: str) -> None:
+            told.append((spec.name, run))
+
+    monkeypatch.setattr(failures, "open_ledger", Ledger)
+    failures.record_failure("transactions", context(exception=error))
+    run = "airflow:transactions_ingest:r1"
+    assert told == [("transactions", run, "gate", kept), ("transactions", run), ("closed",)]
+
+
+def test_a_ledger_that_is_down_too_is_a_line_of_the_log_and_no_second_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dags.wiring.failures import record_failure
+
+    nobody = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "schema": "sluice", "login": "sluice", "password": "secret"}
+    monkeypatch.setenv("AIRFLOW_CONN_SLUICE_LEDGER", json.dumps(nobody))
+    with caplog.at_level(logging.ERROR):
+        record_failure("transactions", context(exception=DOWN))
+    (line,) = caplog.messages
+    assert line.startswith("the ledger could not be told of this failure")
+    assert "PostgreSQL" in line
+    assert "secret" not in line
