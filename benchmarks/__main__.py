@@ -17,7 +17,12 @@ import typer
 
 from benchmarks import table
 from benchmarks.catchup import catchup
+from benchmarks.empty import empty
+from benchmarks.gate_alone import gate_alone
+from benchmarks.growth import growth
 from benchmarks.inputs import Input, synthetic
+from benchmarks.memory import memory
+from benchmarks.paced import paced
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.world import World, opened
 from include.ingestion.errors import SluiceError
@@ -25,8 +30,14 @@ from sluice.cli.output import say
 from sluice.services.state import PROJECT
 
 Measure = Callable[[World, Input, Scale], Iterator[table.Row]]
+# Memory goes first: idle means before any work.
 MEASURES: dict[str, Measure] = {
+    "memory": memory,
     "catchup": catchup,
+    "paced": paced,
+    "growth": growth,
+    "empty": empty,
+    "gate": gate_alone,
 }
 
 

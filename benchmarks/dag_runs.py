@@ -15,11 +15,12 @@ from sluice.main_job.job import unpause
 INGEST, FOLLOW = "transactions_ingest", "transactions_follow"
 _LOOK_EVERY_SECONDS = 0.2
 _RUN_SECONDS = 900
+_QUIET_SECONDS = 4
 
 
 @dataclass(frozen=True)
 class DagRun:
-    """A run that ended well: seconds from its trigger to its end, and of each task (a mapped one from first start to last end)."""
+    """A run that ended well: seconds from the trigger to its end, and of each task (a mapped one from first start to last end)."""
 
     run_id: str
     seconds: float
@@ -43,21 +44,24 @@ class DagRuns(AirflowApi):
             self._until_none(dag, ("running",))
 
     def settle(self, dag: str) -> None:
-        """Wait until no run is at work or about to be, early in a minute, so that the clock makes none soon."""
-        while not 2 <= dt.datetime.now(dt.UTC).second <= 40:
+        """Wait until no run has been at work or queued for a while, early in a minute: neither the watcher nor the clock makes one soon."""
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < _QUIET_SECONDS or not 5 <= dt.datetime.now(dt.UTC).second <= 40:
+            if self._runs(dag, ("running", "queued")):
+                quiet_since = time.monotonic()
             time.sleep(_LOOK_EVERY_SECONDS)
-        time.sleep(2)  # the watcher looks once a second
-        self._until_none(dag, ("running", "queued"))
 
-    def measured(self, dag: str, conf: Mapping[str, Any]) -> DagRun:
-        """Trigger a run by hand and wait for its end.
+    def trigger(self, dag: str, conf: Mapping[str, Any]) -> str:
+        """Trigger a run by hand; its id."""
+        asked = {"logical_date": None, "conf": dict(conf)}
+        return str(self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=asked).json()["dag_run_id"])
+
+    def ended(self, dag: str, run_id: str, since: dt.datetime) -> DagRun:
+        """Wait for the end of a run; its seconds count from `since`.
 
         Raises:
             BenchmarkFailed: it did not succeed.
         """
-        triggered = dt.datetime.now(dt.UTC)
-        asked = {"logical_date": None, "conf": dict(conf)}
-        run_id: str = self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=asked).json()["dag_run_id"]
         deadline = time.monotonic() + _RUN_SECONDS
         while (run := self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}").json())["state"] not in ("success", "failed"):
             if time.monotonic() > deadline:
@@ -65,7 +69,12 @@ class DagRuns(AirflowApi):
             time.sleep(_LOOK_EVERY_SECONDS)
         if run["state"] != "success":
             raise BenchmarkFailed(f"{dag} {run_id} failed; its log is in Airflow")
-        return DagRun(run_id, (_instant(run["end_date"]) - triggered).total_seconds(), self._tasks(dag, run_id))
+        return DagRun(run_id, (_instant(run["end_date"]) - since).total_seconds(), self._tasks(dag, run_id))
+
+    def measured(self, dag: str, conf: Mapping[str, Any]) -> DagRun:
+        """Trigger a run by hand and wait for its end."""
+        triggered = dt.datetime.now(dt.UTC)
+        return self.ended(dag, self.trigger(dag, conf), triggered)
 
     def _tasks(self, dag: str, run_id: str) -> dict[str, float]:
         found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances").json()["task_instances"]

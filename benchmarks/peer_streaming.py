@@ -153,14 +153,21 @@ def _copy(cursor: Any, table: str, rows: list[dict[str, Any]]) -> None:
 
 
 def aggregated(rows: DataFrame) -> DataFrame:
-    """One row per merchant and customer of a file; the gender is the one of its first row. Rows that break a rule are gone."""
+    """One row per merchant and customer of a file; the gender is the one of its first row. Rows that break a rule are gone.
+
+    A file is one partition, so that nothing is shuffled.
+    """
     numbered = rows.withColumn("line", F.monotonically_increasing_id())
     good = numbered.where("customer is not null and merchant is not null and step >= 0 and amount >= 0 and gender in ('F', 'M', 'E', 'U')")
-    return good.groupBy("merchant", "customer").agg(
-        F.count("*").alias("n"),
-        F.sum((F.col("amount") * 100).cast("long")).alias("cents"),
-        F.min_by("gender", "line").alias("gender"),
-        F.max("file").alias("file"),
+    return (
+        good.coalesce(1)
+        .groupBy("merchant", "customer")
+        .agg(
+            F.count("*").alias("n"),
+            F.sum((F.col("amount") * 100).cast("long")).alias("cents"),
+            F.min_by("gender", "line").alias("gender"),
+            F.max("file").alias("file"),
+        )
     )
 
 
@@ -175,6 +182,7 @@ def session(job: PeerJob, s3: S3Settings) -> SparkSession:
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "2",
+        "spark.ui.showConsoleProgress": "false",
         "spark.sql.adaptive.enabled": "false",
     }
     return classic(SparkSettings("local[2]", conf=tuple(conf.items())), s3)

@@ -28,4 +28,5 @@ def bag() -> BundleDagBag:
 
 @pytest.fixture(scope="session")
 def dags(bag: BundleDagBag) -> dict[str, DAG]:
-    return bag.dags
+    found: dict[str, DAG] = bag.dags
+    return found

@@ -57,8 +57,10 @@ def test_a_param_that_the_dag_does_not_have_is_not_passed_over() -> None:
         (
             {"accepted": 2, "quarantined": 1, "duplicate": 0},
             {"batch": 7, "counts": {"files": 2, "rows": 20, "PatId2 detections": 1}},
-            "r1: 2 registered; 2 accepted, 1 quarantined, 0 duplicate; batch 7 published: 2 files, 20 rows, 1 PatId2 detections; "
-            "1 batches and 3 files delivered, 4 files waiting; 5.0 s",
+            (
+                "r1: 2 registered; 2 accepted, 1 quarantined, 0 duplicate; batch 7 published: 2 files, 20 rows, 1 PatId2 detections; "
+                "1 batches and 3 files delivered, 4 files waiting; 5.0 s"
+            ),
         ),
     ],
 )

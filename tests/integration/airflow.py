@@ -80,6 +80,11 @@ class Airflow:
         events = self.get(f"/dags/{dag}/dagRuns/{run}/upstreamAssetEvents")["asset_events"]
         return [event["source_task_id"] or "watcher" for event in events]
 
+    def called_for(self, asset: str) -> list[tuple[str, str]]:
+        """The newest tasks (with their runs) that asked for a run by adding an event to an asset."""
+        events = self.get("/assets/events", name_pattern=asset, order_by="-timestamp", limit=50)["asset_events"]
+        return [(event["source_task_id"], event["source_run_id"]) for event in events]
+
     def states(self, dag: str, run: str) -> dict[str, str]:
         """The state of each task; of a mapped one that of its last."""
         return {task["task_id"]: task["state"] for task in self.tasks(dag, run)}

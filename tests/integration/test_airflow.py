@@ -185,11 +185,7 @@ def test_what_does_not_fit_into_a_run_is_taken_by_the_next_one_at_once(scheduled
     files = scheduled.finished(landed)
     assert [file["seq"] - files[0]["seq"] for file in files] == [0, 1, 2]
     assert files[0]["batch"] != files[1]["batch"] == files[2]["batch"]
-    called = until(
-        lambda: [run for run in airflow.runs(INGEST) if "deliver" in airflow.woken_by(INGEST, run["dag_run_id"])],
-        "a run that deliver called for",
-    )
-    assert airflow.ended(INGEST, called[0]["dag_run_id"]) == "success"
+    assert ("deliver", first) in airflow.called_for("sluice_landing_transactions")
 
 
 def test_a_run_that_finds_the_feed_busy_is_skipped_and_names_the_holder(scheduled: Scheduled) -> None:
