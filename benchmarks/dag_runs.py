@@ -78,7 +78,7 @@ class DagRuns(AirflowApi):
 
     def _tasks(self, dag: str, run_id: str) -> dict[str, float]:
         found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances").json()["task_instances"]
-        ran = sorted((task for task in found if task["start_date"] and task["end_date"]), key=lambda task: str(task["start_date"]))
+        ran = sorted((task for task in found if task["state"] == "success"), key=lambda task: str(task["start_date"]))
         spans: dict[str, tuple[dt.datetime, dt.datetime]] = {}
         for task in ran:
             start, end = _instant(task["start_date"]), _instant(task["end_date"])

@@ -32,11 +32,13 @@ class Row:
 def figure(value: float | None) -> str:
     """A number with as many digits as mean something.
 
-    >>> [figure(value) for value in (None, 0.01234, 4.567, 31.25, 131_415.9)]
-    ['', '0.012', '4.57', '31.2', '131,416']
+    >>> [figure(value) for value in (None, 7, 0.01234, 4.567, 31.25, 131_415.9)]
+    ['', '7', '0.012', '4.57', '31.2', '131,416']
     """
     if value is None:
         return ""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
     for below, digits in ((1, 3), (10, 2), (100, 1)):
         if abs(value) < below:
             return f"{value:.{digits}f}"
