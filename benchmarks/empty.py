@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -83,12 +82,7 @@ def _fill(world: World, count: int) -> None:
             raise
     prefix = keys.landing(world.spec.name)
     newest = now().date() - dt.timedelta(days=30)
-    days = itertools.count()
-    wanted = [
-        keys.landing_chunk(prefix, newest - dt.timedelta(days=next(days)), number)
-        for first in range(0, count, _A_DAY)
-        for number in range(first, min(first + _A_DAY, count))
-    ]
+    wanted = [keys.landing_chunk(prefix, newest - dt.timedelta(days=number // _A_DAY), number) for number in range(count)]
     there = {stamp.key for stamp in world.ports.store.objects(_BUCKET, prefix)}
     for key in there.difference(wanted):
         world.s3.delete_object(Bucket=_BUCKET, Key=key)

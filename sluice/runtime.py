@@ -6,10 +6,11 @@ import datetime as dt
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from include.ingestion.errors import UsageError
@@ -17,7 +18,9 @@ from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
 
 if TYPE_CHECKING:
     from include.ingestion.feed import FeedSpec
-    from include.ingestion.ports import ObjectStore, Ports, Say
+    from include.ingestion.file import LedgerFile
+    from include.ingestion.ports import Gate, Job, ObjectStore, Ports, Say
+    from include.ingestion.verdict import Verdict
     from include.stores.ledger import PostgresLedger
 
 _NEEDED = ("SLUICE_BUCKET", "PGHOST", "PGDATABASE", "PGUSER")
@@ -121,21 +124,55 @@ def open_ledger(where: Settings) -> Iterator[PostgresLedger]:
 def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt.datetime] = now) -> Iterator[Ports]:
     """Everything the steps of a feed act through, on real services."""
     from include.ingestion.ports import Ports
-    from include.quality.gate import GreatExpectationsGate
     from include.stores.catalogue import results_of
-    from spark_jobs.runner import SparkRunner
 
     with open_ledger(where) as ledger:
         store = open_store(where)
-        job = SparkRunner(where.spark, store, where.s3)
         yield Ports(
             store=store,
             ledger=ledger,
-            gate=GreatExpectationsGate(store, where.s3.bucket),
+            gate=_LateGate(store, where.s3.bucket),
             results=results_of(spec, ledger, store, where.s3.bucket, new_id),
-            job=job,
+            job=_LateJob(where, store),
             clock=clock,
             new_id=new_id,
             say=say,
             bucket=where.s3.bucket,
         )
+
+
+class _LateGate:
+    """The gate, imported when the first file needs it: Great Expectations takes seconds, and most runs find nothing."""
+
+    def __init__(self, store: ObjectStore, bucket: str) -> None:
+        self._store = store
+        self._bucket = bucket
+
+    @cached_property
+    def _gate(self) -> Gate:
+        from include.quality.gate import GreatExpectationsGate
+
+        return GreatExpectationsGate(self._store, self._bucket)
+
+    def judge(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, say: Say) -> list[Verdict]:
+        return self._gate.judge(spec, files, attempt, say)
+
+    def suite_digest(self, spec: FeedSpec) -> str:
+        return self._gate.suite_digest(spec)
+
+
+class _LateJob:
+    """Spark, imported when the first batch needs it."""
+
+    def __init__(self, where: Settings, store: ObjectStore) -> None:
+        self._where = where
+        self._store = store
+
+    @cached_property
+    def _runner(self) -> Job:
+        from spark_jobs.runner import SparkRunner
+
+        return SparkRunner(self._where.spark, self._store, self._where.s3)
+
+    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._runner.run(name, request)

@@ -7,6 +7,7 @@ and nobody stops it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import sys
@@ -69,6 +70,9 @@ def connect(settings: SparkSettings, generation: int = 0) -> SparkSession:
     session = ConnectSession(connection=channel)
     bounded = DefaultPolicy(max_retries=5, initial_backoff=100, backoff_multiplier=2, max_backoff=2000, jitter=50)
     session.client.set_retry_policies([bounded])
+    # The session closes its channel when it is collected. At the interpreter's very end gRPC's threads are gone, and with a call still
+    # under way that waits for ever (seen 2026-11-21); here they still run, and closing twice does nothing.
+    atexit.register(session.client.close)
     return cast("SparkSession", session)
 
 
