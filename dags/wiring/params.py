@@ -45,8 +45,8 @@ def ingest_params(spec: FeedSpec) -> dict[str, Param]:
             description="Files this run's batch takes at most; the rest go at once into the next run.",
         ),
         "key_prefix": Param(
-            "",
-            type="string",
+            None,  # an empty text would be a required one to the form, which then has no button to press
+            type=["null", "string"],
             maxLength=1024,
             description=f"List only below this prefix, whole or from landing/{spec.name}/ on. It limits what is found, never the order.",
         ),
@@ -70,7 +70,7 @@ def run_from(spec: FeedSpec, context: Context) -> Run:
         parameters=spec.parameters_from(thresholds(spec, params)),
         max_files=params.get("max_files", spec.max_files),
         max_bytes=spec.max_bytes,
-        key_prefix=params.get("key_prefix", ""),
+        key_prefix=params.get("key_prefix") or "",
         full=by_hand(context),
     )
 

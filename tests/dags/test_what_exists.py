@@ -105,3 +105,13 @@ def test_reading_the_dag_files_imports_nothing_heavy() -> None:
 def test_the_generated_pages_are_current() -> None:
     done = subprocess.run([sys.executable, DAGS.parent / "scripts" / "docs.py", "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_form_holds_a_text_that_must_be_filled_in_before_a_run_can_be_triggered(dags: dict[str, DAG]) -> None:
+    stuck = [
+        (dag.dag_id, name)
+        for dag in dags.values()
+        for name, param in dag.params.items()
+        if dag.params.get_param(name).schema.get("type") == "string" and param == ""
+    ]
+    assert stuck == []
