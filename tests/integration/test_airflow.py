@@ -272,3 +272,16 @@ def test_follow_ingests_what_lands_until_somebody_ends_it(scheduled: Scheduled) 
     airflow.pause(FOLLOW)
     assert airflow.ask("PATCH", f"/dags/{FOLLOW}/dagRuns/{run}", json={"state": "failed"}).ok
     until(lambda: scheduled.ledger.feed_overview("transactions")["lease_holder"] is None, "the feed is let go", 30)
+
+
+def test_the_data_docs_have_a_page_for_each_of_the_newest_files(scheduled: Scheduled) -> None:
+    airflow = scheduled.airflow
+    landed = scheduled.land("a.csv", "b.csv", content=scheduled.good)
+    for dag, conf in ((INGEST, {}), ("data_docs", {"files": 2})):
+        airflow.pause(dag, paused=False)
+        assert airflow.ended(dag, airflow.trigger(dag, **conf)) == "success"
+        airflow.pause(dag)
+    scheduled.finished(landed)
+    pages = [stamp.key.removeprefix(keys.data_docs("transactions")) for stamp in scheduled.store.objects(scheduled.bucket, "data_docs/")]
+    assert "index.html" in pages
+    assert len([page for page in pages if page.startswith("validations/")]) == 2
