@@ -12,18 +12,19 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from psycopg.types.json import Jsonb
 
 from include.feeds.transactions.compaction import compact
 from include.feeds.transactions.job import JOB, DetectRequest, JobFile, ReferenceObject, StateObject, Thresholds
 from include.feeds.transactions.spec import TRANSACTIONS
+from include.feeds.transactions.state import parquet_table
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
 from include.ingestion.errors import AlreadyThere, SluiceError
 from include.ingestion.ports import ObjectStore, Say
 from include.stores.ledger.queries import Queries
 from include.stores.ledger.session import Cursor, LedgerSession
+from include.stores.transactions_shadow import TransactionsShadows
 
 ACTIONS = {"PatId1": "UPGRADE", "PatId2": "CHILD", "PatId3": "DEI-NEEDED"}
 HEADER = ("YStartTime", "detectionTime", "patternId", "ActionType", "customerName", "MerchantId")
@@ -61,29 +62,33 @@ class TransactionsResults:
         self._store = store
         self._bucket = bucket
         self._new_id = new_id
+        self.shadows = TransactionsShadows(ledger, store, bucket, self.asked)
 
     def request(self, batch: Batch, attempt: Attempt) -> dict[str, Any]:
-        """What the job is asked: exact objects, the merchants they touch, the thresholds."""
+        """What the job is asked: exact objects, the merchants they touch, the thresholds, all published state."""
+        state = self._ledger.rows(
+            "select key, level, first_seq, last_seq, rows from state_object where feed = %s and not covered order by first_seq",
+            (batch.feed,),
+        )
+        output = keys.attempt_folder(batch.feed, batch.number, attempt.number)
+        return self.asked(batch, attempt.number, [StateObject(**row) for row in state], output).to_json()
+
+    def asked(self, batch: Batch, attempt: int, state: Sequence[StateObject], output: str) -> DetectRequest:
+        """A request on the state that is given, whose results go below `output`."""
         merchants = touched(batch)
         return DetectRequest(
             feed=batch.feed,
             batch=batch.number,
-            attempt=attempt.number,
+            attempt=attempt,
             bucket=self._bucket,
             files=tuple(JobFile(file.file_id, file.seq, tuple(ref.key for ref in file.bronze), file.rows) for file in batch.files),
             merchants=merchants,
             hot_merchants=self._may_pass(merchants, batch),
-            state=tuple(
-                StateObject(**row)
-                for row in self._ledger.rows(
-                    "select key, level, first_seq, last_seq, rows from state_object where feed = %s and not covered order by first_seq",
-                    (batch.feed,),
-                )
-            ),
+            state=tuple(state),
             reference=self._reference(batch),
             parameters=Thresholds(**batch.parameters),
-            output=keys.attempt_folder(batch.feed, batch.number, attempt.number),
-        ).to_json()
+            output=output,
+        )
 
     def _may_pass(self, merchants: tuple[str, ...] | None, batch: Batch) -> tuple[str, ...] | None:
         """The merchants that may have more transactions than `min_total` before the batch ends: only they need the reference."""
@@ -109,7 +114,7 @@ class TransactionsResults:
         return Produced(_tuples(detections), _tuples(counters), objects["partials"])
 
     def _table(self, ref: Mapping[str, Any]) -> pa.Table:
-        return pq.read_table(io.BytesIO(self._store.read_bytes(self._bucket, ref["key"], ref["etag"])))
+        return parquet_table(self._store.read_bytes(self._bucket, ref["key"], ref["etag"]))
 
     def publish(self, transaction: Cursor, batch: Batch, produced: Produced, at: dt.datetime) -> dict[str, int]:
         """Number what is new, count the merchants' transactions, point at the state. Counts of new detections by pattern."""
@@ -267,7 +272,7 @@ def state_as_of(ledger: Queries, store: ObjectStore, bucket: str, feed: str, seq
     newest = ledger.newest_published_seq(feed) if seq is None else seq
     pieces: list[pa.Table] = []
     for part in ledger.state_objects_until(feed, newest):
-        table = pq.read_table(io.BytesIO(store.read_bytes(bucket, part["key"], part["etag"])))
+        table = parquet_table(store.read_bytes(bucket, part["key"], part["etag"]))
         if part["level"] == 0:
             table = table.filter(pc.less_equal(table["seq"], newest)).rename_columns({"seq": "first_seq"})
         if merchant is not None:

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -84,16 +83,17 @@ def added_up(rows: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _downloaded(store: ObjectStore, bucket: str, part: StateObject) -> Iterator[BinaryIO]:
-    """A local copy to seek in."""
-    with tempfile.TemporaryFile() as local:
+def _downloaded(store: ObjectStore, bucket: str, part: StateObject) -> Iterator[pa.NativeFile]:
+    """A local copy to seek in, as a file of Arrow's own (see `parquet_table`)."""
+    with tempfile.NamedTemporaryFile() as local:
         with store.read(bucket, part.key) as body:
             shutil.copyfileobj(body, local, 1 << 20)
-        local.seek(0)
-        yield local
+        local.flush()
+        with pa.OSFile(local.name) as opened:
+            yield opened
 
 
-def _batches(parquet: BinaryIO, key: str) -> Iterator[pa.Table]:
+def _batches(parquet: pa.NativeFile, key: str) -> Iterator[pa.Table]:
     """An object's rows piece by piece in the columns of `COMPACTED`, whatever its level."""
     last: Key | None = None
     for batch in pq.ParquetFile(parquet).iter_batches(_BATCH_ROWS):
