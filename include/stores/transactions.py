@@ -24,7 +24,6 @@ from include.ingestion.errors import AlreadyThere, SluiceError
 from include.ingestion.ports import ObjectStore, Say
 from include.stores.ledger.queries import Queries
 from include.stores.ledger.session import Cursor, LedgerSession
-from include.stores.transactions_shadow import TransactionsShadows
 
 ACTIONS = {"PatId1": "UPGRADE", "PatId2": "CHILD", "PatId3": "DEI-NEEDED"}
 HEADER = ("YStartTime", "detectionTime", "patternId", "ActionType", "customerName", "MerchantId")
@@ -62,7 +61,6 @@ class TransactionsResults:
         self._store = store
         self._bucket = bucket
         self._new_id = new_id
-        self.shadows = TransactionsShadows(ledger, store, bucket, self.asked)
 
     def request(self, batch: Batch, attempt: Attempt) -> dict[str, Any]:
         """What the job is asked: exact objects, the merchants they touch, the thresholds, all published state."""
