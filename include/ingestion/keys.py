@@ -49,6 +49,28 @@ def compacted_state(feed: str, level: int, first_seq: int, last_seq: int, token:
     return f"state/{feed}/compacted/level={level}/seq={first_seq}-{last_seq}.{token}.parquet"
 
 
+def shadow(feed: str, token: str) -> str:
+    """Where one comparison's shadow runs write; nothing points there, and it is removed when they were looked at."""
+    return f"shadow/{feed}/{token}/"
+
+
+def shadow_batch(feed: str, token: str, batch: int) -> str:
+    return f"{shadow(feed, token)}batch={batch:08d}/"
+
+
+def certificate(feed: str, day: dt.date, name: str) -> str:
+    """A backfill certificate without its ending."""
+    return f"certificates/{feed}/dt={day.isoformat()}/{name}"
+
+
+def certificate_json(certificate_key: str) -> str:
+    return f"{certificate_key}.json"
+
+
+def certificate_text(certificate_key: str) -> str:
+    return f"{certificate_key}.md"
+
+
 def reference(feed: str, name: str, sha256: str, token: str) -> str:
     return f"state/{feed}/reference/{name}/{sha256[:16]}.{token}.parquet"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 from include.ingestion.batch import Attempt, Batch, Waiting
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, LedgerFile, ObjectRef, Registration, Settled, Source
+from include.ingestion.outcome import Change, Difference, Key, Outcome, Stretch
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
 
@@ -85,11 +86,25 @@ class Results(Protocol):
 
     job: str
 
+    @property
+    def shadows(self) -> Shadows: ...
+
     def request(self, batch: Batch, attempt: Attempt) -> dict[str, Any]: ...
     def read(self, manifest: Mapping[str, Any]) -> Any: ...
     def publish(self, transaction: Any, batch: Batch, produced: Any, at: dt.datetime) -> dict[str, int]: ...
     def deliver(self, batch: Batch, say: Say) -> None: ...
     def tidy(self, say: Say) -> None: ...
+
+
+class Shadows(Protocol):
+    """The part of a comparison with what was published that is a feed's own. Reads only."""
+
+    def request(self, batch: Batch, folder: str, instead: Sequence[Stretch]) -> dict[str, Any]: ...
+    def outcome(self, manifest: Mapping[str, Any]) -> Outcome: ...
+    def recorded_findings(self, seqs: Sequence[int], keys: Collection[Key]) -> dict[Key, int]: ...
+    def state_difference(self, recorded: Outcome, now: Outcome, seq: int) -> Difference | None: ...
+    def bronze_difference(self, recorded: Sequence[ObjectRef], now: Sequence[ObjectRef]) -> Difference | None: ...
+    def finding_difference(self, change: Change) -> Difference: ...
 
 
 class Job(Protocol):
