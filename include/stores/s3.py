@@ -35,7 +35,7 @@ class S3Store:
         """Every object below a prefix, page by page, in the store's order."""
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                yield from (_stamp(bucket, entry) for entry in page.get("Contents", ()))
+                yield from _stamps(bucket, page)
 
     def folders(self, bucket: str, prefix: str) -> tuple[list[str], list[FileStamp]]:
         """The folders directly below a prefix (each ending with a slash), and the objects that lie beside them."""
@@ -44,7 +44,7 @@ class S3Store:
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
                 folders.extend(entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
-                objects.extend(_stamp(bucket, entry) for entry in page.get("Contents", ()))
+                objects.extend(_stamps(bucket, page))
         return folders, objects
 
     def head(self, bucket: str, key: str) -> FileStamp | None:
@@ -175,8 +175,11 @@ class _PinnedReader(io.RawIOBase):
         super().close()
 
 
-def _stamp(bucket: str, entry: Any) -> FileStamp:
-    return FileStamp(bucket, entry["Key"], _bare(entry["ETag"]), entry["Size"], entry["LastModified"])
+def _stamps(bucket: str, page: Any) -> Iterator[FileStamp]:
+    """The finished objects of one page; S3Proxy also lists uploads in progress, which have no etag yet."""
+    for entry in page.get("Contents", ()):
+        if "ETag" in entry:
+            yield FileStamp(bucket, entry["Key"], _bare(entry["ETag"]), entry["Size"], entry["LastModified"])
 
 
 def _quoted(etag: str) -> str:
