@@ -23,9 +23,11 @@ def test_an_upload_in_progress_is_not_listed_and_harms_no_listing(world: World) 
         uploads = [writers.submit(upload, writer) for writer in range(2)]
         until = time.monotonic() + 4
         listed = set()
-        while time.monotonic() < until:
-            listed.update((stamp.key, stamp.size) for stamp in world.store.objects(world.bucket, "busy/"))
-        done.set()
+        try:
+            while time.monotonic() < until:
+                listed.update((stamp.key, stamp.size) for stamp in world.store.objects(world.bucket, "busy/"))
+        finally:
+            done.set()
         written = {f"busy/{writer}/{number}.csv" for writer, puts in enumerate(uploads) for number in range(puts.result())}
     assert listed <= {(key, 500_000) for key in written}
     assert {stamp.key for stamp in world.store.objects(world.bucket, "busy/")} == written
