@@ -89,6 +89,7 @@ class Digest:
             if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
                 text = pa.concat_arrays([column.cast(pa.string())])
                 sizes.update(pc.fill_null(pc.binary_length(text), -1).to_numpy())
+                text = pc.fill_null(text, "")  # bytes may lie under a null, and Parquet does not keep them
                 offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
                 if text.buffers()[2] is not None:
                     values.update(text.buffers()[2][int(offsets[0]) : int(offsets[-1])])
