@@ -31,7 +31,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class LedgerFile:
-    """A registered file: its identity, its place in the feed's order, its state."""
+    """A registered file: its identity, its place in the feed's order, its state. `lies_at`: the object to read where it is not its own."""
 
     file_id: int
     feed: str
@@ -49,6 +49,7 @@ class LedgerFile:
     rejected: int | None = None
     reason: str | None = None
     judged: bool = False
+    lies_at: FileStamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

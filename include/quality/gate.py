@@ -158,7 +158,8 @@ class _Reading:
         if file.size > contract.max_bytes:
             limit = f"more than the {contract.max_bytes:,} that the contract allows"
             raise Condemned(Fault.TOO_LARGE, f"the object has {file.size:,} bytes, {limit}; send it as smaller files")
-        with closing(self._store.read(file.bucket, file.key, file.etag)) as stream:
+        place = file.lies_at or file
+        with closing(self._store.read(place.bucket, place.key, place.etag)) as stream:
             content = Content(stream, zipped=zipped, max_bytes=contract.max_bytes)
             try:
                 yield from reader_for(file.key)(content, contract, piece_bytes)
@@ -169,10 +170,9 @@ class _Reading:
 
     def _end(self, content: Content) -> None:
         content.drain()
-        if content.size != self._file.size:
-            arrived = (
-                f"s3://{self._file.bucket}/{self._file.key} arrived with {content.size:,} bytes and was listed with {self._file.size:,}"
-            )
+        place = self._file.lies_at or self._file
+        if content.size != place.size:
+            arrived = f"s3://{place.bucket}/{place.key} arrived with {content.size:,} bytes and was listed with {place.size:,}"
             raise EnvironmentFailure("S3", arrived)
         self._sha256 = content.sha256
 

@@ -13,6 +13,7 @@ from include.ingestion import keys
 from include.ingestion.batch import Waiting
 from include.ingestion.feed import FeedSpec, OnQuarantine
 from include.ingestion.file import FileStamp, LedgerFile, ObjectRef, Registration, Source
+from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
@@ -23,6 +24,8 @@ SWEEP_MINUTES = 10
 
 _FILE = """file_id, feed, seq, bucket, key, version, etag, size, date, state, sha256, lines, accepted, rejected, reason,
            judged_at is not null as judged"""
+
+KEPT = f"{_FILE}, reason_code, location, location_key, latest, delivered_at, bronze, bronze_digest, rejects, judged_at, registered_at"
 
 # Files that wait for a decision or a batch, in order; with the policy `hold` only those before the first bad one.
 _WAITING = """
@@ -138,6 +141,10 @@ class Files(LedgerSession):
         """Files by id, in seq order."""
         return [ledger_file(row) for row in self.rows(f"select {_FILE} from file where file_id = any(%s) order by seq", (list(file_ids),))]
 
+    def kept(self, file_ids: Sequence[int]) -> list[KeptFile]:
+        """Files by id with the objects that belong to them, in seq order."""
+        return [kept_file(row) for row in self.rows(f"select {KEPT} from file where file_id = any(%s) order by seq", (list(file_ids),))]
+
     def record_verdicts(self, spec: FeedSpec, token: int, run: Run, attempt: str, verdicts: Sequence[Verdict], suite: str) -> None:
         """Keep what the gate said; the files are decided later, in order. A file decided meanwhile keeps what it has."""
         with self.fenced(spec, token, run, attempt) as cursor:
@@ -152,8 +159,24 @@ class Files(LedgerSession):
 
 
 def ledger_file(row: DictRow) -> LedgerFile:
-    names = [field.name for field in dataclasses.fields(LedgerFile)]
+    names = [field.name for field in dataclasses.fields(LedgerFile) if field.name != "lies_at"]
     return LedgerFile(**{name: row[name] for name in names} | {"state": State(row["state"])})
+
+
+def kept_file(row: DictRow) -> KeptFile:
+    """A row of the columns `KEPT`."""
+    return KeptFile(
+        file=ledger_file(row),
+        location=row["location"],
+        location_key=row["location_key"],
+        latest=row["latest"],
+        delivered=row["delivered_at"] is not None,
+        bronze=object_refs(row["bronze"]),
+        bronze_digest=row["bronze_digest"],
+        rejects=object_refs([row["rejects"]])[0] if row["rejects"] else None,
+        last_read_at=row["judged_at"] or row["registered_at"],
+        reason_code=row["reason_code"],
+    )
 
 
 def object_refs(stored: Sequence[dict[str, object]]) -> tuple[ObjectRef, ...]:
