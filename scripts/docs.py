@@ -25,6 +25,8 @@ REFERENCES = {"transactions: CustomerImportance": IMPORTANCE}
 
 _TABLE = re.compile(r"^create table (?:if not exists )?(\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
 _COLUMN = re.compile(r"^    (?!primary|unique|check|foreign|constraint)(\w+) +(\w+(?:\[\])?)", re.MULTILINE)
+_ADDED = re.compile(r"^alter table (\w+)\n(.*?);", re.MULTILINE | re.DOTALL)
+_ADDED_COLUMN = re.compile(r"^    add column (\w+) +(\w+(?:\[\])?)", re.MULTILINE)
 _COMMENT = re.compile(r"^comment on (?:table|column|view) ([\w.]+) is '((?:[^']|'')*)';", re.MULTILINE)
 
 
@@ -86,6 +88,8 @@ def dags_page(dags: Iterable[Any]) -> str:
 
 def schedule(dag: Any) -> str:
     """When a DAG runs, in words."""
+    from airflow.sdk import CronPartitionTimetable
+
     told = dag.schedule
     if told is None:
         return "by hand"
@@ -93,6 +97,8 @@ def schedule(dag: Any) -> str:
         return "round after round, while not paused"
     if isinstance(told, str):
         return f"`{told}`"
+    if isinstance(told, CronPartitionTimetable):
+        return f"`{told.expression}`, for the date before; any dates by Backfill"
     return f"`{told.timetable.expression}`, and as soon as something lands"
 
 
@@ -132,8 +138,10 @@ def columns_page() -> str:
     parts.append("## The ledger")
     migrations = "\n".join(path.read_text() for path in sorted(SQL.glob("*.sql")))
     comments = {name: said.replace("''", "'") for name, said in _COMMENT.findall(migrations)}
+    added = [(name, column) for name, body in _ADDED.findall(migrations) for column in _ADDED_COLUMN.findall(body)]
     for name, body in sorted(_TABLE.findall(migrations)):
-        columns = ((f"`{column}`", kind, comments.get(f"{name}.{column}", "")) for column, kind in _COLUMN.findall(body))
+        found = [*_COLUMN.findall(body), *(column for table_name, column in added if table_name == name)]
+        columns = ((f"`{column}`", kind, comments.get(f"{name}.{column}", "")) for column, kind in found)
         parts += [f"### {name}", comments.get(name, ""), table(("column", "type", "what"), columns)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -18,8 +18,9 @@ from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
 
 if TYPE_CHECKING:
     from include.ingestion.feed import FeedSpec
-    from include.ingestion.file import LedgerFile
-    from include.ingestion.ports import Gate, Job, ObjectStore, Ports, Say
+    from include.ingestion.file import LedgerFile, ObjectRef
+    from include.ingestion.ports import Gate, Job, ObjectStore, Parents, Ports, Say
+    from include.ingestion.reread import Recount, Reread
     from include.ingestion.verdict import Verdict
     from include.stores.ledger import PostgresLedger
 
@@ -75,13 +76,16 @@ def settings_from(variables: Mapping[str, str]) -> Settings:
 
 
 def spark_settings(remote: str) -> SparkSettings:
-    """Split a Spark URL into where and the token that opens it.
+    """Split a Spark URL into where and the token that opens it; for another Spark than Connect, name the jars of the set-up.
 
     >>> spark_settings("sc://localhost:15002/;token=abc")
     SparkSettings(url='sc://localhost:15002', conf=())
     """
     if not remote.startswith("sc://"):
-        return SparkSettings(remote)
+        from sluice.services.jars import spark_jars
+
+        jars = ",".join(map(str, spark_jars()))  # a session of our own reads S3 only with them; a Connect server has them
+        return SparkSettings(remote, conf=(("spark.jars", jars),) if jars else ())
     parts = urlsplit(remote)
     options = dict(parse_qsl(parts.path.lstrip("/").lstrip(";"), separator=";"))
     return SparkSettings(f"sc://{parts.netloc}", options.get("token"))
@@ -131,7 +135,7 @@ def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt
         yield Ports(
             store=store,
             ledger=ledger,
-            gate=_LateGate(store, where.s3.bucket),
+            gate=_LateGate(store, where.s3.bucket, ledger),
             results=results_of(spec, ledger, store, where.s3.bucket, new_id),
             job=_LateJob(where, store),
             clock=clock,
@@ -144,21 +148,32 @@ def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt
 class _LateGate:
     """The gate, imported when the first file needs it: Great Expectations takes seconds, and most runs find nothing."""
 
-    def __init__(self, store: ObjectStore, bucket: str) -> None:
+    def __init__(self, store: ObjectStore, bucket: str, parents: Parents) -> None:
         self._store = store
         self._bucket = bucket
+        self._parents = parents
 
     @cached_property
     def _gate(self) -> Gate:
         from include.quality.gate import GreatExpectationsGate
 
-        return GreatExpectationsGate(self._store, self._bucket)
+        return GreatExpectationsGate(self._store, self._bucket, self._parents)
 
     def judge(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, say: Say) -> list[Verdict]:
         return self._gate.judge(spec, files, attempt, say)
 
     def suite_digest(self, spec: FeedSpec) -> str:
         return self._gate.suite_digest(spec)
+
+    def reread(self, spec: FeedSpec, file_id: int, bronze: Sequence[ObjectRef]) -> Reread:
+        from include.quality.reread import reread
+
+        return reread(self._store, self._bucket, spec, file_id, bronze)
+
+    def recount(self, spec: FeedSpec, file: LedgerFile, rejects: ObjectRef | None) -> Recount:
+        from include.quality.reread import recount
+
+        return recount(self._store, self._bucket, spec, file, rejects)
 
 
 class _LateJob:
@@ -173,6 +188,9 @@ class _LateJob:
         from spark_jobs.runner import SparkRunner
 
         return SparkRunner(self._where.spark, self._store, self._where.s3)
+
+    def answers(self) -> None:
+        self._runner.answers()
 
     def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._runner.run(name, request)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,16 @@ class SparkRunner:
         self._s3 = s3
         self._session: SparkSession | None = None
         self._generation = 0
+
+    def answers(self) -> None:
+        """Ask for as little as can be asked. Where spark-submit goes, only a job can ask, and its failure is an outage anyway.
+
+        Raises:
+            EnvironmentFailure: Spark does not answer.
+        """
+        if session.is_connect(self._settings):
+            with suppress(session.SessionUnusable), session.translated(self._settings):
+                session.connect(self._settings, self._generation).version  # noqa: B018 (asks the server)
 
     def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Run a job by name; `request` is what `DetectRequest.to_json` gives.

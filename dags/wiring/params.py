@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from include.ingestion.feed import FeedSpec
 
 MOST_FILES = 10_000
-BY_HAND = "manual"
+BY_HAND = ("manual", "backfill")
 
 
 def threshold_params(spec: FeedSpec) -> dict[str, Param]:
@@ -60,10 +60,8 @@ def run_from(spec: FeedSpec, context: Context) -> Run:
     Raises:
         UsageError: a parameter that the DAG does not have, which Airflow lets pass.
     """
+    refuse_unknown(context)
     dag_run, params = context["dag_run"], context["params"]
-    unknown = sorted(set(dag_run.conf or {}) - set(context["dag"].params))
-    if unknown:
-        raise UsageError(f"{dag_run.dag_id} has no parameter {', '.join(unknown)}; it has {', '.join(context['dag'].params)}")
     return Run(
         run_id=run_id(context),
         started_at=dag_run.start_date or dag_run.run_after,
@@ -75,15 +73,33 @@ def run_from(spec: FeedSpec, context: Context) -> Run:
     )
 
 
+def refuse_unknown(context: Context) -> None:
+    """See that the run was given nothing that the DAG does not know.
+
+    Raises:
+        UsageError: it was.
+    """
+    dag_run = context["dag_run"]
+    unknown = sorted(set(dag_run.conf or {}) - set(context["dag"].params))
+    if unknown:
+        raise UsageError(f"{dag_run.dag_id} has no parameter {', '.join(unknown)}; it has {', '.join(context['dag'].params)}")
+
+
 def run_id(context: Context) -> str:
     """How the ledger names an Airflow run, so that a person can find it in the UI."""
     return f"airflow:{context['dag_run'].dag_id}:{context['dag_run'].run_id}"
 
 
+def asked_by(context: Context) -> str:
+    """Who triggered the run."""
+    name: str = context["dag_run"].triggering_user_name or "airflow"
+    return name
+
+
 def by_hand(context: Context) -> bool:
-    """Whether a person asked for this run, in the UI or through the REST API."""
+    """Whether a person asked for this run: triggered or as part of a backfill, in the UI, with the command or through the REST API."""
     kind: str = context["dag_run"].run_type.value
-    return kind == BY_HAND
+    return kind in BY_HAND
 
 
 def thresholds(spec: FeedSpec, params: Mapping[str, Any]) -> dict[str, int]:

@@ -55,7 +55,7 @@ def open_ports(spec: FeedSpec) -> Iterator[Ports]:
         yield Ports(
             store=store,
             ledger=ledger,
-            gate=GreatExpectationsGate(store, s3.bucket),
+            gate=GreatExpectationsGate(store, s3.bucket, ledger),
             results=results_of(spec, ledger, store, s3.bucket, new_id),
             job=job,
             clock=now,

@@ -14,7 +14,7 @@ from airflow.sdk import BaseHook, Param, get_current_context, task
 
 from dags.wiring import connections
 from dags.wiring.failures import explained, record_failure
-from dags.wiring.params import run_id
+from dags.wiring.params import asked_by, run_id
 from dags.wiring.ports import new_id, now, say
 from include.feeds import feed_named
 from include.ingestion import keys
@@ -116,7 +116,7 @@ def _load(feed: str, name: str) -> dict[str, Any]:
             bucket=connections.s3().bucket,
             feed=feed,
             name=name,
-            loaded_by=context["dag_run"].triggering_user_name or "airflow",
+            loaded_by=asked_by(context),
             run_id=run_id(context),
             new_id=new_id,
             say=say,

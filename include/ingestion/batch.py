@@ -47,12 +47,16 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a feed still has to do: files not decided, files accepted and not published, results not delivered."""
+    """What a feed still has to do: files not decided, files accepted and not published, results not delivered.
+
+    `rest_seconds`: until the first of them that rests after a failure is tried again.
+    """
 
     registered: int
     accepted: int
     undelivered: int
     oldest_seconds: float | None
+    rest_seconds: float | None = None
 
     @property
     def files(self) -> int:

@@ -7,6 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 
+from include.ingestion.errors import UsageError
+
 MONEY = r"[0-9]{1,9}(\.[0-9]{1,2})?"
 
 
@@ -51,7 +53,7 @@ class Contract:
         columns: the mandatory columns, in the order bronze keeps them.
         ignored: columns that may be there and are not read.
         delimiter, quote: one byte each, as text.
-        multiline: whether a quoted value may span lines.
+        multiline: whether a quoted value may span lines; no reader of this release reads such files, so it is refused.
         tolerance: the share of rejected rows above which the whole file is quarantined.
         max_bytes: refused above this many bytes of content, after decompression.
         max_line_bytes: a physical line longer than this condemns the file (memory stays bounded).
@@ -66,6 +68,15 @@ class Contract:
     tolerance: Fraction = Fraction(1, 10)
     max_bytes: int = 64 * 2**30
     max_line_bytes: int = 16 * 2**20
+
+    def __post_init__(self) -> None:
+        """Refuse what no reader keeps.
+
+        Raises:
+            UsageError: `multiline`.
+        """
+        if self.multiline:
+            raise UsageError("a contract cannot be multiline in this release: a record is one line, and no reader joins several")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -53,6 +53,30 @@ class FeedPaused(SluiceError):
         super().__init__(f"{feed} was paused by {by} at {since}; `sluice feed resume {feed}` lets it go on. Nothing was ingested.")
 
 
+class LedgerBehind(SluiceError):
+    """The ledger knows less than was delivered from this bucket: restored from a backup, or another ledger."""
+
+    def __init__(self, feed: str, bucket: str, delivered: int, known: int) -> None:
+        self.feed = feed
+        self.bucket = bucket
+        super().__init__(
+            f"{feed}: s3://{bucket} has delivered results up to seq {delivered}, and this ledger knows seq {known}: it was restored from "
+            f"a backup or is another bucket's. Nothing was ingested; `sluice reconcile {feed}` brings it up to date "
+            "(docs/runbooks/restore.md)."
+        )
+
+
+class JournalIncomplete(SluiceError):
+    """The journal cannot bring the ledger to where it was."""
+
+    def __init__(self, feed: str, what: str) -> None:
+        self.feed = feed
+        super().__init__(
+            f"{feed}: the journal has a hole: {what}. What came before was put back, and nothing can be ingested; restore a later backup "
+            "(docs/runbooks/restore.md)."
+        )
+
+
 class LeaseLost(SluiceError):
     """This run lost its lease to another; whatever it wrote stays invisible."""
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from include.ingestion.contract import Contract
 from include.ingestion.errors import UsageError
 
+LONGEST_PAUSE_SECONDS = 3600
+
 
 class OverwritePolicy(enum.StrEnum):
     """What other bytes under a known name do, once an earlier version was accepted or published."""
@@ -48,6 +50,8 @@ class FeedSpec:
         touch_column: the column (as bronze names it) whose distinct values per file the gate records, or None.
         parameters: thresholds, recorded with every batch.
         max_files, max_bytes: what one batch takes at most.
+        max_failures: how often a file may fail alone, while every service answers, before it is quarantined as poison.
+        retry_seconds: the pause after the first such failure; it doubles with each, up to an hour.
         without_reference: what every run says while no reference of the feed is loaded; empty if it needs none.
     """
 
@@ -62,7 +66,19 @@ class FeedSpec:
     parameters: tuple[Parameter, ...] = ()
     max_files: int = 100
     max_bytes: int = 2 * 2**30
+    max_failures: int = 3
+    retry_seconds: float = 60
     without_reference: str = ""
+
+    def retry_after(self, failures: int) -> float:
+        """How long to wait (seconds) after so many failures of one file.
+
+        >>> spec = FeedSpec("f", "f", Contract(1, ()), (".csv",))
+        >>> [spec.retry_after(failures) for failures in (1, 2, 3, 99)]
+        [60, 120, 240, 3600]
+        """
+        doubled: float = self.retry_seconds * 2 ** min(failures - 1, 20)
+        return min(doubled, LONGEST_PAUSE_SECONDS)
 
     def parameters_from(self, given: Mapping[str, int | None]) -> dict[str, int]:
         """The feed's parameters with those given put over their defaults.

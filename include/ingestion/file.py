@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from dataclasses import dataclass
 
 from include.ingestion.lifecycle import State
@@ -29,6 +30,14 @@ class ObjectRef:
     rows: int = 0
 
 
+class Kind(enum.StrEnum):
+    """How a file came to the feed: it landed, it stands in for a quarantined one, or it holds corrected rows of an accepted one."""
+
+    LANDING = "landing"
+    REPLACEMENT = "replacement"
+    ROW_FIX = "row_fix"
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerFile:
     """A registered file: its identity, its place in the feed's order, its state. `lies_at`: the object to read where it is not its own."""
@@ -49,6 +58,8 @@ class LedgerFile:
     rejected: int | None = None
     reason: str | None = None
     judged: bool = False
+    kind: Kind = Kind.LANDING
+    parent: int | None = None
     lies_at: FileStamp | None = None
 
 

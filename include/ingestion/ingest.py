@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from include.ingestion.errors import FeedBusy
+from include.ingestion.failing import WorkFailed
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Ports
 from include.ingestion.run import Run
@@ -36,6 +37,11 @@ class Progress:
     published: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def settled(self) -> int:
+        """How many files were decided."""
+        return self.accepted + self.quarantined + self.duplicate
+
     def timed(self, step: str, started: float) -> float:
         now = time.perf_counter()
         self.seconds[step] = self.seconds.get(step, 0.0) + now - started
@@ -46,7 +52,7 @@ def ingest_once(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> D
     """One round of the five steps. Whatever fails, the lease is let go, so that the next run need not wait for it.
 
     Raises:
-        FeedBusy, FeedPaused, LeaseLost, EnvironmentFailure: as the steps do.
+        FeedBusy, FeedPaused, LeaseLost, EnvironmentFailure, WorkFailed: as the steps do.
     """
     at = time.perf_counter()
     found = discover(ports, spec, run)
@@ -78,14 +84,23 @@ def ingest_once(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> D
 def until_empty(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> None:
     """Run until a listing of everything finds nothing new, nothing waits, and everything published is delivered.
 
-    Another run of the feed is waited for. A broken environment ends it with its error; bad files do not.
+    Another run of the feed is waited for, and a file that rests after it failed. A broken environment ends it with its error; bad files
+    and files that fail do not.
     """
     while True:
-        registered = progress.registered
+        before = (progress.registered, progress.settled, progress.published.get("files", 0))
         fresh = dataclasses.replace(run, started_at=ports.clock(), full=True)
-        waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
-        if progress.registered == registered and ports.ledger.waiting(spec).nothing:
+        try:
+            waiting_for_others(ports, lambda fresh=fresh: ingest_once(ports, spec, fresh, progress))  # type: ignore[misc]
+        except WorkFailed as failed:
+            ports.say(str(failed))
+        waiting = ports.ledger.waiting(spec)
+        if progress.registered == before[0] and waiting.nothing:
             return
+        changed = (progress.registered, progress.settled, progress.published.get("files", 0)) != before
+        if waiting.rest_seconds is not None and not changed:
+            ports.say(f"{waiting.files} files wait for the next try in {waiting.rest_seconds:.0f} s")
+            time.sleep(waiting.rest_seconds)
 
 
 def follow(ports: Ports, spec: FeedSpec, run: Run, progress: Progress, *, idle_seconds: float, until: Callable[[], bool]) -> None:

@@ -8,6 +8,11 @@ import re
 _DIGITS = re.compile(rb"[0-9]+")
 _DATE = re.compile(r"dt=([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _MAX_SEGMENT_BYTES = 255
+_BRONZE_ATTEMPT = re.compile(r"bronze/[^/]+/dt=[^/]+/file=[0-9]+/attempt=([^/]+)/[^/]+")
+_BATCH_ATTEMPT = re.compile(r"state/[^/]+/batch=([0-9]+)/attempt=([0-9]+)/[^/]+")
+_REPLACEMENT = "replacement="
+_REPORTS = ("report.json", "rejects.csv")
+FIX_ENDINGS = (".csv",)
 
 
 def landing(feed: str) -> str:
@@ -54,8 +59,8 @@ def shadow(feed: str, token: str) -> str:
     return f"shadow/{feed}/{token}/"
 
 
-def shadow_batch(feed: str, token: str, batch: int) -> str:
-    return f"{shadow(feed, token)}batch={batch:08d}/"
+def shadow_batch(feed: str, token: str, first_seq: int) -> str:
+    return f"{shadow(feed, token)}seq={first_seq}/"
 
 
 def certificate(feed: str, day: dt.date, name: str) -> str:
@@ -75,13 +80,107 @@ def reference(feed: str, name: str, sha256: str, token: str) -> str:
     return f"state/{feed}/reference/{name}/{sha256[:16]}.{token}.parquet"
 
 
+def fixes(feed: str) -> str:
+    """Where people put corrected rows of the feed; replacements of whole files lie there too, in folders of their own."""
+    return f"fixes/{feed}/"
+
+
+def replacement(feed: str, day: dt.date, parent: int, token: str, name: str) -> str:
+    """The bytes that stand in for a quarantined file; the name says how they are read."""
+    return f"{fixes(feed)}dt={day.isoformat()}/{_REPLACEMENT}{parent}.{token}/{base_name(name)}"
+
+
+def is_fix(feed: str, key: str) -> bool:
+    return key.startswith(fixes(feed))
+
+
+def is_replacement(key: str) -> bool:
+    return any(segment.startswith(_REPLACEMENT) for segment in key.split("/")[:-1])
+
+
+def refused_as_fix(feed: str, key: str) -> str | None:
+    """Why a key below the fixes of a feed holds no corrected rows, in words; None where it does.
+
+    >>> refused_as_fix("f", "fixes/f/dt=2026-11-21/replacement=7.ab/a.csv")
+    'is a replacement, which is registered by its command'
+    """
+    if is_replacement(key):
+        return "is a replacement, which is registered by its command"
+    return refused(key, fixes(feed), FIX_ENDINGS)
+
+
 def error_folder(feed: str, day: dt.date, key: str, file_id: int) -> str:
     """The folder of one refused file, or of the refused rows of an accepted one; base names collide, so it holds the id."""
     return f"error/{feed}/dt={day.isoformat()}/{base_name(key)}.{file_id}/"
 
 
+def dated_objects(feed: str) -> tuple[str, ...]:
+    """Where only Sluice writes about the files of a feed, in folders by date."""
+    return tuple(f"{place}/{feed}/" for place in ("bronze", "error", "archive", "detections"))
+
+
+def undated_objects(feed: str) -> tuple[str, ...]:
+    """Where only Sluice writes for a feed, whatever the date."""
+    return tuple(f"{place}/{feed}/" for place in ("state", "shadow"))
+
+
+def bronze_attempt(key: str) -> str | None:
+    """The gate attempt that wrote an object in bronze, or None elsewhere.
+
+    >>> bronze_attempt("bronze/f/dt=2026-11-21/file=3/attempt=17-ab/part-00000.parquet")
+    '17-ab'
+    """
+    match = _BRONZE_ATTEMPT.fullmatch(key)
+    return match[1] if match else None
+
+
+def batch_attempt(key: str) -> tuple[int, int] | None:
+    """The batch and the attempt at it that wrote an object of state, or None elsewhere.
+
+    >>> batch_attempt("state/f/batch=00000012/attempt=2/partials.parquet")
+    (12, 2)
+    """
+    match = _BATCH_ATTEMPT.fullmatch(key)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def probe(feed: str, token: str) -> str:
+    """An object that is written to learn how the store names contents, and deleted at once."""
+    return f"state/{feed}/probe.{token}"
+
+
+def rebuilt_state(feed: str, first_seq: int, last_seq: int, token: str) -> str:
+    """A batch's contribution to state, made again."""
+    return f"state/{feed}/rebuilt/seq={first_seq}-{last_seq}.{token}.parquet"
+
+
 def in_error(folder: str, name: str) -> str:
     return f"{folder}{name}"
+
+
+def original_in_error(folder: str, key: str) -> str:
+    """Where the bytes of a refused file go: beside its report, and never over it.
+
+    >>> original_in_error("error/f/", "fixes/f/rejects.csv"), original_in_error("error/f/", "landing/f/a.csv")
+    ('error/f/original.rejects.csv', 'error/f/a.csv')
+    """
+    name = base_name(key)
+    return f"{folder}original.{name}" if name in _REPORTS else f"{folder}{name}"
+
+
+def journal(feed: str) -> str:
+    """The folder of what the ledger decided and published, entry by entry."""
+    return f"journal/{feed}/"
+
+
+def journal_entry(feed: str, at: dt.datetime, token: str) -> str:
+    """An entry; their names sort in the order of time."""
+    instant = at.astimezone(dt.UTC)
+    return f"{journal(feed)}dt={instant.date().isoformat()}/{instant:%H%M%S%f}.{token}.json"
+
+
+def journal_newest(feed: str) -> str:
+    return f"{journal(feed)}newest.json"
 
 
 def data_docs(feed: str) -> str:

@@ -18,7 +18,7 @@ class State(enum.StrEnum):
 
 FOLLOWS: dict[State, frozenset[State]] = {
     State.REGISTERED: frozenset({State.ACCEPTED, State.QUARANTINED, State.DUPLICATE}),
-    State.ACCEPTED: frozenset({State.PUBLISHED}),
+    State.ACCEPTED: frozenset({State.PUBLISHED, State.QUARANTINED}),
     State.PUBLISHED: frozenset({State.SUPERSEDED}),
     State.QUARANTINED: frozenset({State.REPLAYING, State.DISCARDED}),
     State.REPLAYING: frozenset({State.ACCEPTED, State.QUARANTINED}),

@@ -18,6 +18,7 @@ class Run:
         max_files, max_bytes: what one batch takes at most.
         key_prefix: limits the listing, never the order.
         full: list everything; otherwise the last three dates and the undated keys.
+        dates: list the files of these dates only; limits the listing like `key_prefix`, never the order.
     """
 
     run_id: str
@@ -27,3 +28,4 @@ class Run:
     max_bytes: int = 2 * 2**30
     key_prefix: str = ""
     full: bool = True
+    dates: frozenset[dt.date] | None = None

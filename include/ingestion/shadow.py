@@ -22,7 +22,7 @@ def shadow(ports: Ports, spec: FeedSpec, batch: Batch, token: str, instead: Sequ
     Raises:
         EnvironmentFailure: S3, PostgreSQL or Spark does not answer.
     """
-    request = ports.results.shadows.request(batch, keys.shadow_batch(spec.name, token, batch.number), instead)
+    request = ports.results.shadows.request(batch, keys.shadow_batch(spec.name, token, batch.first_seq), instead)
     return ports.results.shadows.outcome(ports.job.run(ports.results.job, request))
 
 

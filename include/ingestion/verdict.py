@@ -30,6 +30,9 @@ class Fault(enum.StrEnum):
     TOO_MANY_REJECTS = "too_many_rejects"
     OVERWRITE = "overwrite"
     SAME_AS_QUARANTINED = "same_as_quarantined"
+    REFERENCE = "reference"
+    NOTHING_FIXED = "nothing_fixed"
+    POISON = "poison"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Verdict:
         bronze: the Parquet objects with the accepted rows, in line order; empty if refused.
         rejects: the object with the rejected rows as `rejects.csv`, if any row was rejected.
         bronze_digest: sha256 over the logical accepted rows, independent of Parquet's bytes.
+        parent, fixes: of a row fix the file whose rows it corrects, and the lines that came in.
+        header: the names in the file's header, where rows were rejected and may come back corrected.
         touched: the distinct values of the feed's `touch_column`, sorted; None = too many to name.
         report: what `report.json` says: counts by (column, rule), first rejected lines. Bounded, JSON, no row values.
         seconds: time this file took in the gate; gx_seconds: its share of Great Expectations.
@@ -58,6 +63,9 @@ class Verdict:
     bronze: tuple[ObjectRef, ...] = ()
     rejects: ObjectRef | None = None
     bronze_digest: str | None = None
+    parent: int | None = None
+    fixes: tuple[int, ...] = ()
+    header: tuple[str, ...] | None = None
     touched: tuple[str, ...] | None = ()
     report: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,6 @@ def read_csv(content: Content, contract: Contract, piece_bytes: int) -> Iterator
     Raises:
         Condemned: the header does not fit the contract, a NUL anywhere, or no record at all.
     """
-    if contract.multiline:
-        raise NotImplementedError("quoted values that span lines are not read yet: no feed has them")
     reader = None
     records = 0
     for piece in content.pieces(contract.max_line_bytes, piece_bytes):
@@ -51,6 +49,18 @@ def read_csv(content: Content, contract: Contract, piece_bytes: int) -> Iterator
         raise Condemned(Fault.EMPTY, "the file is empty; a file needs a header and at least one row")
     if not records:
         raise Condemned(Fault.NO_ROWS, "the file has a header and no rows; a file needs at least one row")
+
+
+def read_lines(contract: Contract, header: Sequence[str], lines: Sequence[bytes]) -> Rows:
+    """Single lines, none of them blank, as rows of a file with that header; `lines` of the rows count from 1."""
+    data = b"".join(line + (b"\r\n" if line.endswith(b"\r") else b"\n") for line in lines)
+    return _Reader(contract, _layout_of(header, contract)).rows(Piece(data, 1))
+
+
+def header_of(data: bytes, contract: Contract) -> tuple[str, ...]:
+    """The names in the header of a file that begins with these bytes."""
+    header, _ = _header_and_body(Piece(data, 1))
+    return _layout(header.data, contract).columns
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,7 @@ class _Reader:
             data=piece.data,
             starts=starts[records],
             ends=ends[records],
+            header=self._layout.columns,
         )
 
     def _regular_lines(self, physical: pa.Array, data: bytes) -> Mask:
@@ -184,6 +195,10 @@ def _layout(line: bytes, contract: Contract) -> Layout:
     missing = [name for name in contract.names if name not in names]
     if missing:
         raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {some_names(names)})")
+    return _layout_of(names, contract)
+
+
+def _layout_of(names: Sequence[str], contract: Contract) -> Layout:
     known = contract.ignored.union(contract.names)
     return Layout(tuple(names), tuple(sorted(name for name in names if name not in known)))
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from include.ingestion.contract import Contract
 from include.ingestion.errors import UsageError
 from include.ingestion.keys import base_name
-from include.quality.csv_reader import read_csv
+from include.quality.csv_reader import header_of, read_csv, read_lines
 from include.quality.lines import Content
 from include.quality.records import Rows
 
+Found = TypeVar("Found")
 Reader = Callable[[Content, Contract, int], Iterator[Rows]]
 
 READERS: dict[str, Reader] = {".csv": read_csv}
+
+
+@dataclass(frozen=True)
+class LayoutReader:
+    """Reads single corrected records of a file by the layout that the whole file has: `header` finds it, `read` applies it."""
+
+    header: Callable[[bytes, Contract], tuple[str, ...]]
+    read: Callable[[Contract, Sequence[str], Sequence[bytes]], Rows]
+
+
+LAYOUT_READERS: dict[str, LayoutReader] = {".csv": LayoutReader(header_of, read_lines)}
 
 
 def is_zipped(key: str) -> bool:
@@ -26,8 +40,21 @@ def reader_for(key: str) -> Reader:
     Raises:
         UsageError: no reader knows the ending; a feed whose endings ask for it is not ready.
     """
+    return _by_ending(key, READERS)
+
+
+def layout_reader_for(key: str) -> LayoutReader:
+    """The reader of single records for a key's ending.
+
+    Raises:
+        UsageError: no reader knows the ending.
+    """
+    return _by_ending(key, LAYOUT_READERS)
+
+
+def _by_ending(key: str, readers: Mapping[str, Found]) -> Found:
     name = base_name(key).removesuffix(".gz")
-    for ending, reader in READERS.items():
+    for ending, reader in readers.items():
         if name.endswith(ending):
             return reader
-    raise UsageError(f"no reader for files like {name!r}; known endings: {', '.join(READERS)}, each also with .gz")
+    raise UsageError(f"no reader for files like {name!r}; known endings: {', '.join(readers)}, each also with .gz")

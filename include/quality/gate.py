@@ -10,15 +10,18 @@ from time import perf_counter
 from include.ingestion import keys
 from include.ingestion.errors import EnvironmentFailure, ObjectGone
 from include.ingestion.feed import FeedSpec
-from include.ingestion.file import LedgerFile
-from include.ingestion.ports import ObjectStore, Say
+from include.ingestion.file import Kind, LedgerFile, ObjectRef
+from include.ingestion.ports import ObjectStore, Parents, Say
+from include.ingestion.reread import Recount, Reread
 from include.ingestion.verdict import Fault, Verdict
 from include.quality.bronze import Bronze, typed
+from include.quality.fix_reader import Corrections, NoParents, read_corrections
 from include.quality.formats import is_zipped, reader_for
 from include.quality.lines import PIECE_BYTES, Condemned, Content
 from include.quality.records import Rows
 from include.quality.rejects import Rejects
-from include.quality.report import report, too_many
+from include.quality.report import nothing_fixed, report, too_many
+from include.quality.reread import recount, reread
 from include.quality.suite import suite_of
 from include.quality.validation import FRAME_ROWS, Findings, gathered, validate
 
@@ -30,13 +33,23 @@ class GreatExpectationsGate:
 
     Args:
         bucket: where bronze and rejects go; originals are read where the ledger says they lie.
+        parents: knows the files that corrected rows come from.
         piece_bytes: how much of a file is read at a time; memory follows it, verdicts do not.
         frame_rows: rows put before Great Expectations at once, from as many files as it takes.
     """
 
-    def __init__(self, store: ObjectStore, bucket: str, *, piece_bytes: int = PIECE_BYTES, frame_rows: int = FRAME_ROWS) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        bucket: str,
+        parents: Parents | None = None,
+        *,
+        piece_bytes: int = PIECE_BYTES,
+        frame_rows: int = FRAME_ROWS,
+    ) -> None:
         self._store = store
         self._bucket = bucket
+        self._parents = parents or NoParents()
         self._piece_bytes = piece_bytes
         self._frame_rows = frame_rows
 
@@ -46,7 +59,7 @@ class GreatExpectationsGate:
         Raises:
             EnvironmentFailure: the store is down or an object arrived short; nothing of the group counts then.
         """
-        readings = [_Reading(self._store, self._bucket, spec, file, attempt) for file in files]
+        readings = [_Reading(self._store, self._bucket, self._parents, spec, file, attempt) for file in files]
         undecided = deque(readings)
         verdicts = []
         try:
@@ -63,6 +76,14 @@ class GreatExpectationsGate:
     def suite_digest(self, spec: FeedSpec) -> str:
         """Names the suite that judges the feed's files, expectations and Great Expectations' version included."""
         return suite_of(spec.contract).digest
+
+    def reread(self, spec: FeedSpec, file_id: int, bronze: Sequence[ObjectRef]) -> Reread:
+        """What a file's bronze objects hold now."""
+        return reread(self._store, self._bucket, spec, file_id, bronze)
+
+    def recount(self, spec: FeedSpec, file: LedgerFile, rejects: ObjectRef | None) -> Recount:
+        """What a file's original holds now, and how much of it lies in the lines that were rejected."""
+        return recount(self._store, self._bucket, spec, file, rejects)
 
     def _settle(self, spec: FeedSpec, group: Sequence[tuple[_Reading, Rows]]) -> None:
         started = perf_counter()
@@ -83,15 +104,19 @@ def _read_all(readings: Sequence[_Reading], piece_bytes: int) -> Iterator[tuple[
 class _Reading:
     """One file between its first byte and its verdict."""
 
-    def __init__(self, store: ObjectStore, bucket: str, spec: FeedSpec, file: LedgerFile, attempt: str) -> None:
+    def __init__(self, store: ObjectStore, bucket: str, parents: Parents, spec: FeedSpec, file: LedgerFile, attempt: str) -> None:
         self._store = store
         self._bucket = bucket
+        self._parents = parents
         self._spec = spec
         self._file = file
         self._folder = keys.bronze_folder(spec.name, file.date, file.file_id, attempt)
         self._bronze = Bronze(store, bucket, self._folder, file.file_id, spec.touch_column)
         self._condemned: Condemned | None = None
         self._sha256: str | None = None
+        self._header: tuple[str, ...] = ()
+        self._corrections: Corrections | None = None
+        self._fixes: list[int] = []
         self._lines = 0
         self._seconds = 0.0
         self.rejects = Rejects(file.file_id)
@@ -118,6 +143,9 @@ class _Reading:
         started = perf_counter()
         if self._condemned is None:
             self._lines += len(rows)
+            self._header = rows.header
+            if self._corrections is not None:
+                self._fixes += rows.lines[findings.accepted].tolist()
             self._bronze.write(typed(self._spec.contract, rows, findings.accepted))
             self.rejects.add(rows, findings)
         self._seconds += perf_counter() - started
@@ -144,6 +172,9 @@ class _Reading:
             bronze=() if fault else tuple(self._bronze.parts),
             rejects=put,
             bronze_digest=None if fault else self._bronze.digest,
+            parent=self._corrections.parent.kept.file.file_id if self._corrections else None,
+            fixes=() if fault else tuple(self._fixes),
+            header=self._header if put else None,
             touched=() if fault else self._bronze.touched,
             report=report(self._spec, self._file, self._sha256, lines, self.rejects, fault, reason),
             seconds=self._seconds + self.gx_seconds,
@@ -162,11 +193,21 @@ class _Reading:
         with closing(self._store.read(place.bucket, place.key, place.etag)) as stream:
             content = Content(stream, zipped=zipped, max_bytes=contract.max_bytes)
             try:
-                yield from reader_for(file.key)(content, contract, piece_bytes)
+                yield from self._rows_in(content, piece_bytes)
             except Condemned:
                 self._end(content)
                 raise
             self._end(content)
+
+    def _rows_in(self, content: Content, piece_bytes: int) -> Iterator[Rows]:
+        """The records as the file's ending asks; corrected rows as the file that they come from."""
+        contract, file = self._spec.contract, self._file
+        if file.kind is not Kind.ROW_FIX:
+            yield from reader_for(file.key)(content, contract, piece_bytes)
+            return
+        self._corrections = read_corrections(content, contract, self._store, self._bucket, self._parents, self._spec.name, file.seq)
+        self.rejects.refer_to(self._corrections.parent.kept.file.file_id)
+        yield from self._corrections.rows(contract)
 
     def _end(self, content: Content) -> None:
         content.drain()
@@ -179,6 +220,9 @@ class _Reading:
     def _fault(self) -> tuple[Fault | None, str | None]:
         if self._condemned is not None:
             return self._condemned.fault, self._condemned.reason
+        if self._corrections is not None:
+            reason = nothing_fixed(self._lines, self.rejects)
+            return (Fault.NOTHING_FIXED if reason else None), reason
         reason = too_many(self._spec.contract, self._lines, self.rejects.count)
         return (Fault.TOO_MANY_REJECTS if reason else None), reason
 

@@ -24,6 +24,7 @@ class Rows:
         additional: what else a row said, as one JSON object each, or None where the file says nothing else.
         lines: the record's first physical line.
         unreadable: why a row could not be read, by row; such a row is null throughout.
+        header: the names in the file's header.
         data: the bytes that the rows were read from; a row lies from `starts` to `ends`.
     """
 
@@ -34,6 +35,7 @@ class Rows:
     data: bytes
     starts: Ints
     ends: Ints
+    header: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)

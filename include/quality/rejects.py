@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from include.quality.records import Rows
 from include.quality.rules import READABLE
@@ -35,7 +35,7 @@ class Rejects:
         self._spool: BinaryIO | None = None
         self.count = 0
         self.broken: Counter[tuple[str, str]] = Counter()
-        self.first: list[dict[str, object]] = []
+        self.first: list[dict[str, Any]] = []
         """The first rejected lines: number, columns and rules, never values."""
 
     def add(self, rows: Rows, findings: Findings) -> None:
@@ -48,6 +48,10 @@ class Rejects:
                 columns, rules, sentences = _turned(reasons)
                 self.first.append({"line": line, "columns": [*columns], "rules": [*rules], "reasons": [*sentences]})
             self._write(line, reasons, rows.original(row))
+
+    def refer_to(self, file_id: int) -> None:
+        """Write rows as those of another file, whose lines they are."""
+        self._file_id = file_id
 
     def body(self) -> BinaryIO | None:
         """The whole of `rejects.csv`, from its start; None where no row was rejected."""

@@ -60,6 +60,15 @@ def too_many(contract: Contract, lines: int, rejected: int) -> str | None:
     return f"{rejected:,} of {lines:,} rows were rejected, more than the {share} tolerated; rejects.csv names each line and its reasons"
 
 
+def nothing_fixed(lines: int, rejects: Rejects) -> str | None:
+    """Why a file of corrected rows is refused, or None where one of them comes in."""
+    if rejects.count < lines:
+        return None
+    first = rejects.first[0]
+    whole = "its one row is" if lines == 1 else f"all {lines:,} rows of it are"
+    return f"{whole} refused; line {first['line']}: {', '.join(first['reasons'])}; rejects.csv names each line and its reasons"
+
+
 def _expectations(contract: Contract, lines: int, rejects: Rejects) -> list[dict[str, object]]:
     """What the suite found in this file alone, an entry an expectation: the pages of the Data Docs are made from it."""
     unreadable = sum(rows for (column, _), rows in rejects.broken.items() if not column)

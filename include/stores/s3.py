@@ -22,6 +22,7 @@ _GONE = {"404", "NoSuchKey", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _TAKEN = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _REREADS = 3
+_NEXT_STEP = "see `sluice status`, docs/runbooks/services.md and docs/runbooks/disk-full.md"
 _ONE_COPY = 5 * 2**30  # S3 copies no more in one request
 
 
@@ -206,6 +207,8 @@ def _translated(bucket: str, key: str, etag: str | None = None) -> Iterator[None
         if code == "NoSuchBucket":
             raise EnvironmentFailure("S3", f"bucket {bucket} does not exist", "create it, or correct the connection sluice_s3") from refused
         message = refused.response.get("Error", {}).get("Message", "")
-        raise EnvironmentFailure("S3", f"{refused.operation_name} of {where} refused: {code} {message}") from refused
+        if code == "InternalError":
+            message += " (a store whose disk is full says the same)"
+        raise EnvironmentFailure("S3", f"{refused.operation_name} of {where} refused: {code} {message}", _NEXT_STEP) from refused
     except BotoCoreError as failed:
         raise EnvironmentFailure("S3", f"no answer for {where}: {failed}") from failed

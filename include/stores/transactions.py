@@ -22,8 +22,11 @@ from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
 from include.ingestion.errors import AlreadyThere, SluiceError
 from include.ingestion.ports import ObjectStore, Say
+from include.stores.ledger.books import begin_to_point
 from include.stores.ledger.queries import Queries
 from include.stores.ledger.session import Cursor, LedgerSession
+from include.stores.transactions_books import TransactionsBooks
+from include.stores.transactions_shadow import TransactionsShadows
 
 ACTIONS = {"PatId1": "UPGRADE", "PatId2": "CHILD", "PatId3": "DEI-NEEDED"}
 HEADER = ("YStartTime", "detectionTime", "patternId", "ActionType", "customerName", "MerchantId")
@@ -61,6 +64,10 @@ class TransactionsResults:
         self._store = store
         self._bucket = bucket
         self._new_id = new_id
+        self.shadows = TransactionsShadows(ledger, store, bucket, self.asked)
+        books = TransactionsBooks(ledger, self.deliver, render)
+        self.passes = books.passes
+        self.pointers = books.pointers
 
     def request(self, batch: Batch, attempt: Attempt) -> dict[str, Any]:
         """What the job is asked: exact objects, the merchants they touch, the thresholds, all published state."""
@@ -200,6 +207,9 @@ class TransactionsResults:
             key = keys.compacted_state(TRANSACTIONS.name, level, first, last, self._new_id())
             made = asdict(compact(self._store, self._bucket, [StateObject(**part) for part in run], key))
             with self._ledger.transaction() as cursor:
+                begin_to_point(cursor)
+                if self._store.head(self._bucket, key) is None:
+                    continue  # a reconciliation that collects was quicker than this pointer
                 if point_at(cursor, TRANSACTIONS.name, level, first, last, self._bucket, made):
                     cursor.execute(
                         "update state_object set covered = true where feed = %s and level = %s and first_seq = any(%s)",

@@ -74,10 +74,14 @@ class TransactionsShadows:
         """The seqs at which these keys, and whatever the files of these seqs found, were detected."""
         asked = sorted(keys)
         found = self._ledger.rows(
-            """select pattern_id, merchant_id, coalesce(customer_name, '') as customer, seq from detection d
-               where seq = any(%s) or exists (
-                   select from unnest(%s::text[], %s::text[], %s::text[]) as k (pattern, merchant, customer)
-                   where (k.pattern, k.merchant, k.customer) = (d.pattern_id, d.merchant_id, coalesce(d.customer_name, '')))""",
+            """with found as (
+                   select number from detection where seq = any(%s)
+                   union
+                   select d.number from unnest(%s::text[], %s::text[], %s::text[]) as k (pattern, merchant, customer)
+                   join detection d on d.pattern_id = k.pattern and d.merchant_id = k.merchant
+                                   and coalesce(d.customer_name, '') = k.customer
+               )
+               select pattern_id, merchant_id, coalesce(customer_name, '') as customer, seq from detection join found using (number)""",
             (list(seqs), *([key[place] for key in asked] for place in range(3))),
         )
         return {(row["pattern_id"], row["merchant_id"], row["customer"]): row["seq"] for row in found}
@@ -115,11 +119,11 @@ class TransactionsShadows:
             then = list(self._read_all(recorded))
         except ObjectGone as gone:
             return Difference(f"bronze: {gone}")
-        tables = [pa.concat_tables(parts) if parts else None for parts in (then, list(self._read_all(now)))]
-        empty = next((table.schema.empty_table() for table in tables if table is not None), None)
-        if empty is None:
+        made = list(self._read_all(now))
+        if not (then or made):
             return None
-        return first_difference("bronze row", *(empty if table is None else table for table in tables), named_by=("_line",))
+        nothing = (then or made)[0].schema.empty_table()
+        return first_difference("bronze row", pa.concat_tables([nothing, *then]), pa.concat_tables([nothing, *made]), named_by=("_line",))
 
     def _read_all(self, refs: Sequence[ObjectRef]) -> Iterator[pa.Table]:
         return (self._read(ref.key) for ref in refs)

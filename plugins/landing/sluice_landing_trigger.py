@@ -1,4 +1,6 @@
-"""Wakes a feed's ingest when something lands: lists what a scheduled poll would list, about once a second, and tells of what is new.
+"""Wakes a feed's ingest when something lands, or rows come back corrected.
+
+Lists what a scheduled poll would list, about once a second, and tells of what is new.
 
 An event is a wake-up and nothing more. The ledger decides what is new; a run that was woken for nothing finds nothing, and one that
 was not woken comes with the clock.
@@ -76,8 +78,10 @@ class LandingTrigger(BaseEventTrigger):
         """What lies there now. In a thread: boto3 blocks, and so does asking for a connection."""
         spec = feed_named(self.feed)
         store, bucket = self._opened = self._opened or self._open()
-        stamps = recent_objects(store, bucket, keys.landing(spec.name), dt.datetime.now(dt.UTC).date())
-        return marks(stamps, keys.landing(spec.name), spec.endings)
+        today = dt.datetime.now(dt.UTC).date()
+        landed = marks(recent_objects(store, bucket, keys.landing(spec.name), today), keys.landing(spec.name), spec.endings)
+        corrected = recent_objects(store, bucket, keys.fixes(spec.name), today)
+        return landed | {mark_of(stamp) for stamp in corrected if not keys.refused_as_fix(spec.name, stamp.key)}
 
     def _open(self) -> tuple[ObjectStore, str]:
         from include.stores.open import s3_client
@@ -97,7 +101,11 @@ def recent_objects(store: ObjectStore, bucket: str, prefix: str, today: dt.date)
 
 def marks(stamps: Iterable[FileStamp], prefix: str, endings: tuple[str, ...]) -> frozenset[int]:
     """A number for each file of the feed, from its name and content: small to keep, and all that is needed to see something new."""
-    return frozenset(hash((stamp.key, stamp.etag)) for stamp in stamps if not keys.refused(stamp.key, prefix, endings))
+    return frozenset(mark_of(stamp) for stamp in stamps if not keys.refused(stamp.key, prefix, endings))
+
+
+def mark_of(stamp: FileStamp) -> int:
+    return hash((stamp.key, stamp.etag))
 
 
 def pause_after_listing(took: float, seconds: float) -> float:

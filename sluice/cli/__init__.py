@@ -26,11 +26,26 @@ app = typer.Typer(
 
 
 def _assemble() -> typer.Typer:
-    from sluice.cli import batches, files, generate, ingest, produce, reference, run, services
+    from sluice.cli import (
+        airflow,
+        backfill,
+        batches,
+        files,
+        generate,
+        ingest,
+        ledger,
+        produce,
+        quarantine,
+        reconcile,
+        reference,
+        run,
+        services,
+    )
 
-    for module in (services, run, generate, produce, ingest, files):
+    for module in (services, airflow, run, generate, produce, ingest, backfill, files, reconcile, ledger):
         app.add_typer(module.app)
     app.add_typer(reference.app, name="reference")
+    app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(batches.app, name="batch")
     app.add_typer(batches.feeds, name="feed")
     return app

@@ -62,10 +62,11 @@ def _print_story(story: dict[str, Any]) -> None:
     if row["lines"] is not None:
         print(f"  {row['lines']} lines = {row['accepted']} accepted + {row['rejected']} rejected")
     print(f"  the original lies in {row['location']}" + (f": s3://.../{row['location_key']}" if row["location_key"] else ""))
+    _print_kin(story)
     if row["judged_at"]:
         print(f"  judged by code {row['code_version']}, contract {row['contract_digest']}, suite {row['suite_digest']}")
     print("\nhistory")
-    print_rows(story["events"], ("at", "kind", "from_state", "to_state", "reason", "run_id"), as_json=False, empty="  none")
+    print_rows(story["events"], ("at", "kind", "from_state", "to_state", "reason", "actor", "run_id"), as_json=False, empty="  none")
     if row["report"] and row["report"].get("rules"):
         print("\nrejected rows by rule")
         print_rows(row["report"]["rules"], row["report"]["rules"][0], as_json=False, empty="  none")
@@ -81,6 +82,19 @@ def _print_story(story: dict[str, Any]) -> None:
             as_json=False,
             empty="",
         )
+
+
+def _print_kin(story: dict[str, Any]) -> None:
+    """The file that this one puts right, and those that put this one right."""
+    row, parent = story["file"], story["parent"]
+    if row["kind"] == "replacement":
+        print(f"  stands in for file {parent['file_id']} (seq {parent['seq']}, {parent['state']}): {row['asked_by']}: {row['why']}")
+    elif row["kind"] == "row_fix":
+        of = f"file {parent['file_id']} (seq {parent['seq']}, {parent['key']})" if parent else "no file that can be told"
+        print(f"  corrected rows of {of}")
+    for child in story["children"]:
+        what = f"{child['fixed_lines']} corrected rows of it" if child["kind"] == "row_fix" else f"stands in for it, by {child['asked_by']}"
+        print(f"  file {child['file_id']} (seq {child['seq']}, {child['state']}): {what}")
 
 
 @app.command()

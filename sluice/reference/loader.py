@@ -18,10 +18,11 @@ from include.feeds.transactions import reference
 from include.feeds.transactions.contract import IMPORTANCE
 from include.ingestion import keys
 from include.ingestion.contract import Contract
-from include.ingestion.errors import UsageError
+from include.ingestion.errors import EnvironmentFailure, UsageError
 from include.ingestion.file import ObjectRef
 from include.ingestion.ports import ObjectStore, Say
 from include.quality.lines import Condemned
+from include.stores.ledger.books import begin_to_point
 from include.stores.ledger.session import translated
 from sluice.reference.errors import ReferenceUnfit
 
@@ -132,7 +133,7 @@ def load(
             "loaded_by": loaded_by,
             "run_id": run_id,
         }
-        loaded, unchanged = _register(ledger, row)
+        loaded, unchanged = _register(ledger, row, store)
     else:
         loaded, unchanged = version, True
     counted = {column: loaded[column] for column in ("version", "sha256", "rows", "rejected", "pairs", "key", "after_seq")}
@@ -201,12 +202,15 @@ def _in_force(ledger: psycopg.Connection, feed: str, name: str) -> dict[str, Any
         return cursor.fetchone()
 
 
-def _register(ledger: psycopg.Connection, row: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+def _register(ledger: psycopg.Connection, row: dict[str, Any], store: ObjectStore) -> tuple[dict[str, Any], bool]:
     """Put the new version in force after the newest registered file; its row is locked, so that none is registered meanwhile."""
     with translated(), ledger.transaction(), ledger.cursor(row_factory=dict_row) as cursor:
         feed = cursor.execute("select last_seq from feed where feed = %s for update", (row["feed"],)).fetchone()
         if feed is None:
             raise UsageError(f"the ledger has no feed {row['feed']}: `sluice up` or `sluice ledger migrate` makes it")
+        begin_to_point(cursor)
+        if store.head(row["bucket"], row["key"]) is None:
+            raise EnvironmentFailure("S3", f"{row['key']} was deleted while it was loaded", "load it again")
         before = _in_force(ledger, row["feed"], row["name"])
         if before is not None and (before["sha256"], before["contract_digest"]) == (row["sha256"], row["contract_digest"]):
             return before, True

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk import DAG
 
-EXPECTED = {"data_docs", "transactions_follow", "transactions_ingest", "transactions_producer", "transactions_reference"}
+EXPECTED = {
+    "data_docs",
+    "transactions_daily",
+    "transactions_follow",
+    "transactions_ingest",
+    "transactions_producer",
+    "transactions_reference",
+    "transactions_replay",
+}
 STEPS = ["discover", "gate", "process", "publish", "deliver"]
 HEAVY = ("boto3", "delta", "great_expectations", "numpy", "pandas", "psycopg", "pyarrow", "pyspark")
 

@@ -285,3 +285,32 @@ def test_the_data_docs_have_a_page_for_each_of_the_newest_files(scheduled: Sched
     pages = [stamp.key.removeprefix(keys.data_docs("transactions")) for stamp in scheduled.store.objects(scheduled.bucket, "data_docs/")]
     assert "index.html" in pages
     assert len([page for page in pages if page.startswith("validations/")]) == 2
+
+
+def test_a_replay_from_the_ui_is_a_plan_until_it_is_told_to_go_and_then_wakes_the_ingest(
+    scheduled: Scheduled, services: dict[str, str]
+) -> None:
+    airflow, replays = scheduled.airflow, "transactions_replay"
+    airflow.pause(INGEST, paused=False)
+    (bad,) = scheduled.finished(scheduled.land("bad.csv", content=lambda _: HEADER + row(customer=f"C{scheduled.mark}", step="x")))
+    fixed = f"desk/{scheduled.mark}.csv"
+    scheduled.store.put(scheduled.bucket, fixed, scheduled.good("fixed").encode())
+    asked = {"file": str(bad["file_id"]), "fixed": f"s3://{scheduled.bucket}/{fixed}", "why": "the step was x"}
+    airflow.pause(replays, paused=False)
+    dry = airflow.trigger(replays, **asked)
+    assert airflow.ended(replays, dry) == "success"
+    said = airflow.log(replays, dry, "replay")
+    assert "2 rows: 2 would be accepted, 0 rejected" in said
+    assert "nothing was done: trigger it again with `go` to do it" in said
+    assert scheduled.ledger.kept([bad["file_id"]])[0].file.state == "quarantined"
+    meant = airflow.trigger(replays, **asked, go=True)
+    assert airflow.ended(replays, meant) == "success"
+    (child,) = scheduled.ledger.rows("select key, asked_by, why from file where parent = %s", (bad["file_id"],))
+    assert (child["asked_by"], child["why"]) == (services["AIRFLOW_USERNAME"], "the step was x")
+    assert ("replay", meant) in airflow.called_for("sluice_landing_transactions")
+    (made,) = scheduled.finished([child["key"]])
+    assert made["state"] == "published"
+    assert scheduled.ledger.kept([bad["file_id"]])[0].file.state == "discarded"
+    again = airflow.trigger(replays, **asked)
+    assert airflow.ended(replays, again) == "failed"
+    assert "only a quarantined file can be replayed" in airflow.log(replays, again, "replay")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
 PREFIX = "landing/transactions/"
+FIXES = "fixes/transactions/"
 TODAY = dt.date(2026, 11, 21)
 DOWN = EnvironmentFailure("S3", "no answer")
 
@@ -31,12 +32,15 @@ class Enough(BaseException):
 
 
 class Listings:
-    """A store that shows one listing after another, all of them undated, and then the last one twice more."""
+    """A store that shows one listing after another, all undated, and then the last one twice more; beside them what was corrected."""
 
     def __init__(self, *listings: Sequence[FileStamp] | EnvironmentFailure) -> None:
         self._listings = iter([*listings, listings[-1], listings[-1]])
+        self.corrected: list[FileStamp] = []
 
-    def folders(self, _bucket: str, _prefix: str) -> tuple[list[str], list[FileStamp]]:
+    def folders(self, _bucket: str, prefix: str) -> tuple[list[str], list[FileStamp]]:
+        if prefix == FIXES:
+            return [], self.corrected
         listing = next(self._listings, None)
         if listing is None:
             raise Enough
@@ -86,6 +90,13 @@ def test_it_tells_of_what_it_has_not_seen_and_of_nothing_else(
     what: str, listings: list[Sequence[FileStamp] | EnvironmentFailure], expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert events(Listings(*listings), monkeypatch) == expected, what
+
+
+def test_it_tells_of_corrected_rows_and_not_of_replacements(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Listings([stamp("a.csv")])
+    names = ("rejects.csv", "notes.txt", "dt=2026-11-21/replacement=7.ab/a.csv")
+    store.corrected = [FileStamp("lake", FIXES + name, "e1", 1, stamp("").last_modified) for name in names]
+    assert events(store, monkeypatch) == [2]
 
 
 def test_a_store_that_stays_down_is_told_of_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

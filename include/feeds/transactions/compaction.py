@@ -34,20 +34,26 @@ def compact(store: ObjectStore, bucket: str, objects: Sequence[StateObject], to_
         ObjectGone: a state object is not there.
         ValueError: two objects hold the same seqs, or one is not sorted.
     """
-    ordered = sorted(objects, key=lambda part: part.first_seq)
-    for before, after in pairwise(ordered):
-        if after.first_seq <= before.last_seq:
-            raise ValueError(f"{after.key} begins with seq {after.first_seq}, which {before.key} holds already")
     with ExitStack() as stack:
-        sources = [_batches(stack.enter_context(_downloaded(store, bucket, part)), part.key) for part in ordered]
+        pieces = merged_objects(store, bucket, objects, stack)
         target = stack.enter_context(tempfile.TemporaryFile())
         rows = 0
         with parquet_writer(target, COMPACTED) as writer:
-            for table in merged(sources):
+            for table in pieces:
                 writer.write_table(table)
                 rows += table.num_rows
         target.seek(0)
         return store.put(bucket, to_key, target, rows=rows)
+
+
+def merged_objects(store: ObjectStore, bucket: str, objects: Sequence[StateObject], stack: ExitStack) -> Iterator[pa.Table]:
+    """What `compact` writes, piece by piece; one object as it is. The local copies go away with the stack."""
+    ordered = sorted(objects, key=lambda part: part.first_seq)
+    for before, after in pairwise(ordered):
+        if after.first_seq <= before.last_seq:
+            raise ValueError(f"{after.key} begins with seq {after.first_seq}, which {before.key} holds already")
+    sources = [_batches(stack.enter_context(_downloaded(store, bucket, part)), part.key) for part in ordered]
+    return merged(sources) if len(sources) > 1 else sources[0]
 
 
 def merged(sources: Sequence[Iterator[pa.Table]]) -> Iterator[pa.Table]:

@@ -10,6 +10,7 @@ from include.ingestion import keys
 from include.ingestion.errors import EnvironmentFailure, ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
+from include.ingestion.journal import write_journal
 from include.ingestion.lifecycle import State
 from include.ingestion.ports import ObjectStore, Ports, Undelivered
 from include.ingestion.run import Run
@@ -27,12 +28,13 @@ class Delivered:
 
 
 def deliver(ports: Ports, spec: FeedSpec, run: Run) -> Delivered:
-    """Drain the outbox: output files of published batches, error and archive objects of files, tidying of state."""
-    batches = ports.ledger.undelivered_batches(spec)
+    """Drain the outbox: the journal first, output files of published batches, error and archive objects of files, tidying of state."""
+    batches, files = ports.ledger.undelivered_batches(spec), ports.ledger.undelivered_files(spec)
+    if batches or files:
+        write_journal(ports, spec, [batch.number for batch in batches], [one.file.file_id for one in files])
     for batch in batches:
         ports.results.deliver(batch, ports.say)
         ports.ledger.delivered_batch(batch)
-    files = ports.ledger.undelivered_files(spec)
     for undelivered in files:
         location, key = _deliver_file(ports, spec, undelivered)
         ports.ledger.delivered_file(undelivered.file.file_id, run, location, key)
@@ -44,23 +46,27 @@ def _deliver_file(ports: Ports, spec: FeedSpec, undelivered: Undelivered) -> tup
     """Do what is left to do for one file; the location its original bytes have after it, where that changes."""
     file = undelivered.file
     folder = keys.error_folder(spec.name, file.date, file.key, file.file_id)
-    if file.state is State.QUARANTINED:
-        _write_report(ports, folder, undelivered)
+    if file.state in {State.QUARANTINED, State.DISCARDED}:
+        write_report(ports, folder, undelivered)
         if undelivered.location != "landing":
             return None, None
-        return _move(ports, file, keys.in_error(folder, keys.base_name(file.key)), "error")
+        return _move(ports, file, keys.original_in_error(folder, file.key), "error")
     if file.state is State.PUBLISHED:
         if undelivered.rejects_key is not None:
-            _write_report(ports, folder, undelivered)
+            write_report(ports, folder, undelivered)
         if spec.archive and undelivered.location == "landing":
             return _move(ports, file, keys.archived(spec.name, file.date, file.key, file.file_id), "archive")
     return None, None
 
 
-def _write_report(ports: Ports, folder: str, undelivered: Undelivered) -> None:
+def report_body(undelivered: Undelivered) -> bytes:
+    """`report.json`, a pure function of the ledger."""
+    return json.dumps(undelivered.report, indent=2, ensure_ascii=False, sort_keys=True).encode()
+
+
+def write_report(ports: Ports, folder: str, undelivered: Undelivered) -> None:
     """Write `report.json`, and `rejects.csv` where rows were rejected one by one, beside each other."""
-    body = json.dumps(undelivered.report, indent=2, ensure_ascii=False, sort_keys=True).encode()
-    ports.store.put(ports.bucket, keys.in_error(folder, "report.json"), body)
+    ports.store.put(ports.bucket, keys.in_error(folder, "report.json"), report_body(undelivered))
     if undelivered.rejects_key is not None:
         rejects = ports.store.head(ports.bucket, undelivered.rejects_key)
         if rejects is None:

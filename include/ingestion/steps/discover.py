@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from include.ingestion import keys
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, LedgerFile, Source
+from include.ingestion.journal import refuse_if_behind
 from include.ingestion.ports import ObjectStore, Ports
 from include.ingestion.run import Run
 
@@ -50,14 +52,16 @@ def discover(ports: Ports, spec: FeedSpec, run: Run) -> Discovered:
     Raises:
         FeedBusy: another run holds the lease.
         FeedPaused: a person paused the feed.
+        LedgerBehind: the ledger knows less than was delivered; it was restored from a backup.
         EnvironmentFailure: S3 or PostgreSQL does not answer.
     """
     token = ports.ledger.take_lease(spec, run)
     keep = False
     try:
-        full = run.full or ports.ledger.sweep_due(spec)
+        refuse_if_behind(ports, spec)
+        full = run.dates is None and (run.full or ports.ledger.sweep_due(spec))
         listed, files, ignored = _listing(ports, spec, run, full)
-        new, again = _register(ports, spec, run, token, files)
+        new, again = register_found(ports, spec, run, token, files)
         if full and not run.key_prefix:
             ports.ledger.swept(spec, token)
         for file in new:
@@ -73,7 +77,7 @@ def discover(ports: Ports, spec: FeedSpec, run: Run) -> Discovered:
             token=token if keep else None,
             listed=listed,
             registered=len(new),
-            seen_again=again,
+            seen_again=len(again),
             ignored=len(ignored),
             resumes=resumes.number if resumes else None,
             file_ids=tuple(file.file_id for file in files_to_judge),
@@ -85,7 +89,7 @@ def discover(ports: Ports, spec: FeedSpec, run: Run) -> Discovered:
 
 
 def _listing(ports: Ports, spec: FeedSpec, run: Run, full: bool) -> tuple[int, list[FileStamp], list[FileStamp]]:
-    """How many objects lie below the sources, those that are files of the feed, and those that are not."""
+    """How many objects lie below the sources and among the corrected rows, those that are files of the feed, and those that are not."""
     listed = 0
     files: list[FileStamp] = []
     ignored: list[FileStamp] = []
@@ -93,7 +97,11 @@ def _listing(ports: Ports, spec: FeedSpec, run: Run, full: bool) -> tuple[int, l
         for stamp in _objects(ports.store, source, run, full, ports.clock().date()):
             listed += 1
             (ignored if keys.refused(stamp.key, source.prefix, spec.endings) else files).append(stamp)
-    scope = "everything" if full else f"the last {RECENT_DATES} dates and the undated keys"
+    scope = _scope(run, full)
+    for stamp in _objects(ports.store, Source(ports.bucket, keys.fixes(spec.name)), run, full, ports.clock().date()):
+        if not keys.is_replacement(stamp.key):
+            listed += 1
+            (ignored if keys.refused_as_fix(spec.name, stamp.key) else files).append(stamp)
     ports.say(f"listed {scope}{f' below {run.key_prefix}' if run.key_prefix else ''}: {listed} objects")
     if ignored:
         shown = "; ".join(stamp.key for stamp in ignored[:_IGNORED_SHOWN])
@@ -102,10 +110,18 @@ def _listing(ports: Ports, spec: FeedSpec, run: Run, full: bool) -> tuple[int, l
     return listed, files, ignored
 
 
+def _scope(run: Run, full: bool) -> str:
+    if run.dates is not None:
+        return f"dt={', '.join(date.isoformat() for date in sorted(run.dates))}"
+    return "everything" if full else f"the last {RECENT_DATES} dates and the undated keys"
+
+
 def _objects(store: ObjectStore, source: Source, run: Run, full: bool, today: dt.date) -> Iterator[FileStamp]:
     if run.key_prefix:
         prefix = run.key_prefix if run.key_prefix.startswith(source.prefix) else source.prefix + run.key_prefix
         yield from store.objects(source.bucket, prefix)
+    elif run.dates is not None:
+        yield from _of_dates(store, source, run.dates)
     elif full:
         yield from store.objects(source.bucket, source.prefix)
     else:
@@ -113,6 +129,15 @@ def _objects(store: ObjectStore, source: Source, run: Run, full: bool, today: dt
         yield from beside
         for folder in recent(folders, today):
             yield from store.objects(source.bucket, folder)
+
+
+def _of_dates(store: ObjectStore, source: Source, dates: Collection[dt.date]) -> Iterator[FileStamp]:
+    """The objects of some dates: by a folder of their key, at whatever depth, else by when they were modified last."""
+    folders, beside = store.folders(source.bucket, source.prefix)
+    yield from (stamp for stamp in beside if date_of(stamp) in dates)
+    for folder in folders:
+        if keys.date_in(folder) in {None, *dates}:
+            yield from (stamp for stamp in store.objects(source.bucket, folder) if date_of(stamp) in dates)
 
 
 def recent(folders: Iterable[str], today: dt.date) -> list[str]:
@@ -126,7 +151,9 @@ def recent(folders: Iterable[str], today: dt.date) -> list[str]:
     return [folder for folder, date in dated if date is None or date >= oldest]
 
 
-def _register(ports: Ports, spec: FeedSpec, run: Run, token: int, files: Sequence[FileStamp]) -> tuple[tuple[LedgerFile, ...], int]:
+def register_found(
+    ports: Ports, spec: FeedSpec, run: Run, token: int, files: Sequence[FileStamp]
+) -> tuple[tuple[LedgerFile, ...], tuple[FileStamp, ...]]:
     """Register the objects that the ledger does not know like this; those that came back are looked at twice.
 
     An object that deliver moved away between the listing and here looks as if it had come back, so only what is
@@ -136,13 +163,13 @@ def _register(ports: Ports, spec: FeedSpec, run: Run, token: int, files: Sequenc
     found: list[FileStamp] = []
     for bucket in buckets:
         found += ports.ledger.differing(spec, bucket, [stamp for stamp in files if stamp.bucket == bucket])
-    registration = ports.ledger.register(spec, token, run, sorted(found, key=feed_order))
+    registration = ports.ledger.register(spec, token, run, sorted(found, key=partial(_registration_order, spec.name)))
     still_there = [stamp for stamp in registration.seen_again if _still(ports.store, stamp)]
     if still_there:
         ports.ledger.mark_seen_again(spec, token, run, still_there)
         for stamp in still_there:
             ports.say(f"seen again: {stamp.key} is back with the bytes the ledger knows; no new file")
-    return registration.files, len(still_there)
+    return registration.files, tuple(still_there)
 
 
 def _still(store: ObjectStore, stamp: FileStamp) -> bool:
@@ -150,10 +177,19 @@ def _still(store: ObjectStore, stamp: FileStamp) -> bool:
     return there is not None and there.etag == stamp.etag
 
 
+def _registration_order(feed: str, stamp: FileStamp) -> tuple[object, ...]:
+    """What landed before corrected rows, which come in as if they had arrived last."""
+    return keys.is_fix(feed, stamp.key), *feed_order(stamp)
+
+
 def feed_order(stamp: FileStamp) -> tuple[object, ...]:
     """(date, natural order of the key), the order in which files found together get their seqs."""
-    date = keys.date_in(stamp.key) or stamp.last_modified.astimezone(dt.UTC).date()
-    return date, keys.natural_order(stamp.key), stamp.bucket
+    return date_of(stamp), keys.natural_order(stamp.key), stamp.bucket
+
+
+def date_of(stamp: FileStamp) -> dt.date:
+    """The date in an object's key, else the UTC date of its last modification."""
+    return keys.date_in(stamp.key) or stamp.last_modified.astimezone(dt.UTC).date()
 
 
 def grouped(files: Sequence[LedgerFile], groups: int = GROUPS) -> tuple[GateGroup, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
-from include.ingestion.errors import SluiceError
+from include.ingestion.errors import EnvironmentFailure, LeaseLost
+from include.ingestion.failing import WorkFailed, described, outage
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Ports
 from include.ingestion.run import Run
@@ -33,6 +34,7 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
     Raises:
         LeaseLost: another run took the feed over.
         EnvironmentFailure: S3, PostgreSQL or Spark does not answer; the next run resumes the batch.
+        WorkFailed: the job fails although they all answer; the next batch is smaller.
     """
     with ports.ledger.kept_lease(spec, token):
         batch = ports.ledger.open_batch(spec)
@@ -57,10 +59,21 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
             ports.say(spec.without_reference)
         try:
             manifest_key = _run_job(ports, spec, batch, attempt)
-        except SluiceError as failed:
-            ports.ledger.end_attempt(spec, attempt, "failed", str(failed))
+        except LeaseLost:
             raise
+        except Exception as failed:
+            raise attempt_failed(ports, spec, run, token, attempt, failed) from failed
         return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key)
+
+
+def attempt_failed(ports: Ports, spec: FeedSpec, run: Run, token: int, attempt: Attempt, failed: Exception) -> Exception:
+    """End an attempt as its error deserves: an outage leaves the batch for the next run, anything else narrows it. The error to raise."""
+    down = failed if isinstance(failed, EnvironmentFailure) else outage(ports)
+    what = described(failed)
+    if down is not None:
+        ports.ledger.end_attempt(spec, attempt, "failed", what)
+        return down
+    return WorkFailed(spec, ports.ledger.batch_failed(spec, token, run, attempt, what), f"batch {attempt.batch} failed: {what}")
 
 
 def _run_job(ports: Ports, spec: FeedSpec, batch: Batch, attempt: Attempt) -> str:

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 
 from include.ingestion.batch import Attempt
+from include.ingestion.errors import EnvironmentFailure, LeaseLost
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Ports
 from include.ingestion.run import Run
-from include.ingestion.steps.process import Processed
+from include.ingestion.steps.process import Processed, attempt_failed
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,17 @@ def publish(ports: Ports, spec: FeedSpec, run: Run, token: int, processed: Proce
     Raises:
         LeaseLost: another run took the feed over, or the state moved on since the attempt read it. Nothing was changed.
         EnvironmentFailure: S3 or PostgreSQL does not answer. The next run finds out whether the transaction happened.
+        WorkFailed: the results cannot be published although every service answers; the next batch is smaller.
     """
     if processed.batch is None or processed.attempt is None or processed.state_version_read is None or processed.manifest_key is None:
         return None
-    manifest = json.loads(ports.store.read_bytes(ports.bucket, processed.manifest_key))
     attempt = Attempt(processed.batch, processed.attempt, processed.state_version_read)
-    counts = ports.ledger.publish(spec, token, run, attempt, manifest, ports.results, ports.results.read(manifest))
+    try:
+        manifest = json.loads(ports.store.read_bytes(ports.bucket, processed.manifest_key))
+        counts = ports.ledger.publish(spec, token, run, attempt, manifest, ports.results, ports.results.read(manifest))
+    except (EnvironmentFailure, LeaseLost):
+        raise
+    except Exception as failed:
+        raise attempt_failed(ports, spec, run, token, attempt, failed) from failed
     ports.say(f"published batch {processed.batch}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Published(processed.batch, counts)

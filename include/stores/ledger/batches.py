@@ -12,11 +12,12 @@ from include.ingestion.batch import Attempt, Batch, BatchFile
 from include.ingestion.decide import NOT_IN_THE_BYTES, Candidate, Decision, Known, decide
 from include.ingestion.errors import LeaseLost, UsageError
 from include.ingestion.feed import FeedSpec
-from include.ingestion.file import Settled
+from include.ingestion.file import Kind, Settled
 from include.ingestion.lifecycle import State
 from include.ingestion.ports import Results
 from include.ingestion.run import Run
 from include.stores.ledger.files import object_refs
+from include.stores.ledger.fixes import claim_lines, close_replays
 from include.stores.ledger.session import Cursor, LedgerSession
 from include.version import code_version
 
@@ -42,8 +43,11 @@ class Batches(LedgerSession):
         A batch never straddles a change of the reference: files after it stay accepted for the next batch.
         """
         with self.fenced(spec, token, run) as cursor:
-            decisions = decide(spec, *_to_decide(cursor, spec, file_ids))
+            candidates, known = _to_decide(cursor, spec, file_ids)
+            decisions = decide(spec, candidates, known)
             _record(cursor, decisions)
+            claim_lines(cursor, candidates, decisions)
+            close_replays(cursor, candidates, decisions)
             states = [decision.state for decision in decisions]
             accepted, reference_version = _first_stretch(cursor, spec, file_ids)
             batch = _create_batch(cursor, spec, run, accepted, reference_version) if accepted else None
@@ -108,9 +112,16 @@ class Batches(LedgerSession):
             )
             moved = cursor.fetchone()
             cursor.execute(
-                """update batch set state = 'published', published_at = clock_timestamp(), manifest = %s, state_version = %s
+                """update batch set state = 'published', published_at = %s, manifest = %s, state_version = %s
                    where group_name = %s and batch = %s and attempt = %s and state = 'open' returning *""",
-                (Jsonb(dict(manifest)), moved and moved["state_version"], spec.group, attempt.batch, attempt.number),
+                (
+                    moved and moved["now"],
+                    Jsonb(dict(manifest)),
+                    moved and moved["state_version"],
+                    spec.group,
+                    attempt.batch,
+                    attempt.number,
+                ),
             )
             row = cursor.fetchone()
             if moved is None or row is None:
@@ -180,11 +191,14 @@ def batch_from(row: DictRow, files: Sequence[DictRow]) -> Batch:
 def _to_decide(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple[list[Candidate], Known]:
     """The judged files among these that are not decided, and what earlier decisions say of their bytes and keys."""
     cursor.execute(
-        """select file_id, seq, bucket, key, sha256, reason_code as fault, reason from file
-           where file_id = any(%s) and state in ('registered', 'replaying') and judged_at is not null order by seq""",
-        (list(file_ids),),
+        """select file_id, seq, bucket, key, sha256, reason_code as fault, reason, kind, parent, coalesce(fixes, '{}') as fixes
+           from file where file_id = any(%(ids)s) and state = 'registered' and judged_at is not null
+             and seq < coalesce((select min(seq) from file
+                                 where file_id = any(%(ids)s) and state = 'registered' and judged_at is null), seq + 1)
+           order by seq""",
+        {"ids": list(file_ids)},
     )
-    candidates = [Candidate(**row) for row in cursor.fetchall()]
+    candidates = [Candidate(**row | {"kind": Kind(row["kind"]), "fixes": tuple(row["fixes"])}) for row in cursor.fetchall()]
     digests = [candidate.sha256 for candidate in candidates if candidate.sha256]
     known = Known()
     cursor.execute(
@@ -205,12 +219,18 @@ def _to_decide(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple
         ([candidate.bucket for candidate in candidates], [candidate.key for candidate in candidates], spec.name),
     )
     known.taken_keys = {(row["bucket"], row["key"]): (row["file_id"], row["seq"]) for row in cursor.fetchall()}
+    cursor.execute(
+        """select l.parent, l.line, l.file_id, f.seq from fixed_line l join file f using (file_id) where l.parent = any(%s)""",
+        ([candidate.parent for candidate in candidates if candidate.fixes],),
+    )
+    known.fixed = {(row["parent"], row["line"]): (row["file_id"], row["seq"]) for row in cursor.fetchall()}
     return candidates, known
 
 
 def _record(cursor: Cursor, decisions: Sequence[Decision]) -> None:
     cursor.executemany(
-        """update file set state = %(state)s::file_state, reason_code = %(fault)s, reason = %(reason)s, duplicate_of = %(duplicate_of)s
+        """update file set state = %(state)s::file_state, reason_code = %(fault)s, reason = %(reason)s, duplicate_of = %(duplicate_of)s,
+                  judged_at = case when %(state)s::file_state <> 'registered' then judged_at end
            where file_id = %(file_id)s""",
         [
             {
@@ -226,9 +246,9 @@ def _record(cursor: Cursor, decisions: Sequence[Decision]) -> None:
 
 
 def _first_stretch(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple[list[DictRow], int | None]:
-    """The accepted files up to the first change of the reference, and the reference in force for them."""
+    """The accepted files up to the first change of the reference, no more than a failure left for them, and the reference in force."""
     cursor.execute(
-        """select f.file_id, f.seq, f.accepted as rows,
+        """select f.file_id, f.seq, f.accepted as rows, f.batch_limit,
                   (select max(r.version) from reference r where r.feed = f.feed and r.after_seq < f.seq) as reference_version
            from file f where f.feed = %s and f.file_id = any(%s) and f.state = 'accepted' and f.batch is null order by f.seq""",
         (spec.name, list(file_ids)),
@@ -237,7 +257,8 @@ def _first_stretch(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> t
     version = waiting[0]["reference_version"] if waiting else None
     stretch: list[DictRow] = []
     for row in waiting:
-        if row["reference_version"] != version:
+        limits = [one["batch_limit"] for one in (*stretch, row) if one["batch_limit"]]
+        if row["reference_version"] != version or len(stretch) >= min(limits, default=len(waiting)):
             break
         stretch.append(row)
     return stretch, version

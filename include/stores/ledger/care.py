@@ -20,6 +20,10 @@ class Care(LedgerSession):
         with self.transaction() as cursor:
             cursor.execute("update feed set paused_at = null, paused_by = null where feed = %s", (feed,))
 
+    def answers(self) -> None:
+        """Ask for nothing: fails where PostgreSQL does not answer."""
+        self.rows("select 1 as one")
+
     def record_failure(self, feed: str | None, run_id: str, step: str, what: str) -> None:
         with self.transaction() as cursor:
             cursor.execute("insert into failure (feed, run_id, step, what) values (%s, %s, %s, %s)", (feed, run_id, step, what))

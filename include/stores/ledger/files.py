@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from include.ingestion import keys
 from include.ingestion.batch import Waiting
 from include.ingestion.feed import FeedSpec, OnQuarantine
-from include.ingestion.file import FileStamp, LedgerFile, ObjectRef, Registration, Source
+from include.ingestion.file import FileStamp, Kind, LedgerFile, ObjectRef, Registration, Source
 from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
 from include.ingestion.run import Run
@@ -23,15 +23,21 @@ from include.version import code_version
 SWEEP_MINUTES = 10
 
 _FILE = """file_id, feed, seq, bucket, key, version, etag, size, date, state, sha256, lines, accepted, rejected, reason,
-           judged_at is not null as judged"""
+           judged_at is not null as judged, kind, parent"""
 
 KEPT = f"{_FILE}, reason_code, location, location_key, latest, delivered_at, bronze, bronze_digest, rejects, judged_at, registered_at"
 
 # Files that wait for a decision or a batch, in order; with the policy `hold` only those before the first bad one.
 _WAITING = """
 from file f
-where feed = %(feed)s and state in ('registered', 'accepted', 'replaying') and batch is null
+where feed = %(feed)s and state in ('registered', 'accepted') and batch is null
   and (not %(hold)s or seq < coalesce((select min(seq) from file q where q.feed = f.feed and q.state = 'quarantined'), seq + 1))
+"""
+
+# What may be worked on now: nothing from the first file on that rests after a failure, or the order would not be kept.
+_RESTED = """
+  and seq < coalesce((select min(seq) from file r where r.feed = f.feed and r.state in ('registered', 'accepted')
+                      and r.retry_at > clock_timestamp()), seq + 1)
 """
 
 
@@ -89,7 +95,8 @@ class Files(LedgerSession):
                     continue
                 seq += 1
                 date = keys.date_in(stamp.key) or stamp.last_modified.astimezone(dt.UTC).date()
-                rows.append((spec.name, seq, stamp.bucket, stamp.key, version + 1, stamp.etag, stamp.size, stamp.last_modified, date))
+                kind = Kind.ROW_FIX if keys.is_fix(spec.name, stamp.key) else Kind.LANDING
+                rows.append((spec.name, seq, stamp.bucket, stamp.key, version + 1, stamp.etag, stamp.size, stamp.last_modified, date, kind))
             if rows:
                 new = _insert_files(cursor, spec, rows)
                 cursor.execute("update feed set last_seq = %s where feed = %s", (seq, spec.name))
@@ -113,25 +120,27 @@ class Files(LedgerSession):
         """What is still to do, not counting what a policy `hold` keeps back."""
         found = self.row(
             f"""select count(*) filter (where state <> 'accepted') as registered, count(*) filter (where state = 'accepted') as accepted,
-                       extract(epoch from clock_timestamp() - min(registered_at))::float8 as oldest_seconds
+                       extract(epoch from clock_timestamp() - min(registered_at))::float8 as oldest_seconds,
+                       extract(epoch from min(retry_at) filter (where retry_at > clock_timestamp()) - clock_timestamp())::float8
+                           as rest_seconds
                 {_WAITING.replace("and batch is null", "")}""",
             _waiting_values(spec),
         )
         undelivered = self.row(
             """select (select count(*) from batch where feed = %(feed)s and state = 'published' and delivered_at is null)
                     + (select count(*) from file where feed = %(feed)s and delivered_at is null
-                       and state in ('quarantined', 'duplicate', 'published')) as undelivered""",
+                       and state in ('quarantined', 'discarded', 'duplicate', 'published')) as undelivered""",
             {"feed": spec.name},
         )
         assert found is not None
         assert undelivered is not None
-        return Waiting(found["registered"], found["accepted"], undelivered["undelivered"], found["oldest_seconds"])
+        return Waiting(found["registered"], found["accepted"], undelivered["undelivered"], found["oldest_seconds"], found["rest_seconds"])
 
     def undecided(self, spec: FeedSpec, max_files: int, max_bytes: int) -> list[LedgerFile]:
         """The next files of the order, at least one, as many as a batch may take."""
         found = self.rows(
             f"""select * from (
-                    select {_FILE}, sum(size) over (order by seq) - size as before {_WAITING} order by seq limit %(max_files)s
+                    select {_FILE}, sum(size) over (order by seq) - size as before {_WAITING} {_RESTED} order by seq limit %(max_files)s
                 ) next_files where before = 0 or before + size <= %(max_bytes)s order by seq""",
             _waiting_values(spec) | {"max_files": max_files, "max_bytes": max_bytes},
         )
@@ -151,16 +160,17 @@ class Files(LedgerSession):
             cursor.executemany(
                 """update file set sha256 = %(sha256)s, lines = %(lines)s, accepted = %(accepted)s, rejected = %(rejected)s,
                           reason_code = %(fault)s, reason = %(reason)s, bronze = %(bronze)s, bronze_digest = %(bronze_digest)s,
-                          rejects = %(rejects)s, touched = %(touched)s, report = %(report)s, judged_at = clock_timestamp(),
+                          rejects = %(rejects)s, parent = coalesce(%(parent)s, parent), fixes = %(fixes)s, header = %(header)s,
+                          touched = %(touched)s, report = %(report)s, judged_at = clock_timestamp(),
                           code_version = %(code)s, contract_digest = %(contract)s, suite_digest = %(suite)s
-                   where file_id = %(file_id)s and state in ('registered', 'replaying')""",
+                   where file_id = %(file_id)s and state = 'registered'""",
                 [_verdict_values(spec, verdict, suite) for verdict in verdicts],
             )
 
 
 def ledger_file(row: DictRow) -> LedgerFile:
     names = [field.name for field in dataclasses.fields(LedgerFile) if field.name != "lies_at"]
-    return LedgerFile(**{name: row[name] for name in names} | {"state": State(row["state"])})
+    return LedgerFile(**{name: row[name] for name in names} | {"state": State(row["state"]), "kind": Kind(row["kind"])})
 
 
 def kept_file(row: DictRow) -> KeptFile:
@@ -207,9 +217,9 @@ def _insert_files(cursor: Cursor, spec: FeedSpec, rows: Sequence[tuple[object, .
         (columns[2], columns[3], spec.name),
     )
     cursor.execute(
-        f"""insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date)
+        f"""insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date, kind)
             select * from unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::text[], %s::bigint[],
-                                 %s::timestamptz[], %s::date[])
+                                 %s::timestamptz[], %s::date[], %s::text[])
             returning {_FILE}""",
         columns,
     )
@@ -228,6 +238,9 @@ def _verdict_values(spec: FeedSpec, verdict: Verdict, suite: str) -> dict[str, o
         "bronze": Jsonb([dataclasses.asdict(ref) for ref in verdict.bronze]),
         "bronze_digest": verdict.bronze_digest,
         "rejects": Jsonb(dataclasses.asdict(verdict.rejects)) if verdict.rejects else None,
+        "parent": verdict.parent,
+        "fixes": list(verdict.fixes) or None,
+        "header": None if verdict.header is None else list(verdict.header),
         "touched": None if verdict.touched is None else list(verdict.touched),
         "report": Jsonb(dict(verdict.report)),
         "code": code_version(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psycopg.rows import DictRow
+
 from include.ingestion.batch import Batch
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Undelivered
@@ -24,18 +26,16 @@ class Outbox(LedgerSession):
         """Files in an end state for which something may be left to do, in seq order."""
         found = self.rows(
             """select *, judged_at is not null as judged from file
-               where feed = %s and delivered_at is null and state in ('quarantined', 'duplicate', 'published') order by seq""",
+               where feed = %s and delivered_at is null and state in ('quarantined', 'discarded', 'duplicate', 'published') order by seq""",
             (spec.name,),
         )
-        return [
-            Undelivered(
-                file=ledger_file(row),
-                location=row["location"],
-                rejects_key=row["rejects"]["key"] if row["rejects"] else None,
-                report=(row["report"] or {}) | _decision(row),
-            )
-            for row in found
-        ]
+        return [_undelivered(row) for row in found]
+
+    def told(self, file_id: int) -> Undelivered:
+        """What people are told of a file, delivered or not."""
+        found = self.row("select *, judged_at is not null as judged from file where file_id = %s", (file_id,))
+        assert found is not None, "the ledger never forgets a file"
+        return _undelivered(found)
 
     def delivered_batch(self, batch: Batch) -> None:
         with self.transaction() as cursor:
@@ -60,6 +60,15 @@ class Outbox(LedgerSession):
                 )
 
 
+def _undelivered(row: DictRow) -> Undelivered:
+    return Undelivered(
+        file=ledger_file(row),
+        location=row["location"],
+        rejects_key=row["rejects"]["key"] if row["rejects"] else None,
+        report=(row["report"] or {}) | _decision(row),
+    )
+
+
 def _decision(row: dict[str, object]) -> dict[str, object]:
     """What the ledger adds to the gate's report: the decision, which may also rest on other files."""
     return {
@@ -72,6 +81,8 @@ def _decision(row: dict[str, object]) -> dict[str, object]:
         "size": row["size"],
         "sha256": row["sha256"],
         "state": row["state"],
+        "kind": row["kind"],
+        "parent": row["parent"],
         "reason_code": row["reason_code"],
         "reason": row["reason"],
         "lines": row["lines"],

@@ -9,6 +9,9 @@ from include.stores.ledger.session import LedgerSession
 
 _FILE = """key, seq, state, lines, accepted, rejected, reason, sha256, duplicate_of, batch, registered_at, published_at"""
 
+_RELATED = """seq, key, kind, state, lines, accepted, rejected, reason, asked_by, why,
+              (select count(*) from fixed_line l where l.file_id = f.file_id) as fixed_lines"""
+
 
 class Queries(LedgerSession):
     """Read-only questions."""
@@ -20,6 +23,16 @@ class Queries(LedgerSession):
                     select {_FILE} from file where feed = %s and (%s::text is null or state::text = %s) order by seq desc limit %s
                 ) newest order by seq""",
             (feed, state, state, limit),
+        )
+
+    def list_quarantined(self, feed: str) -> list[dict[str, Any]]:
+        """The files that wait for a person, in seq order."""
+        return self.rows(
+            """select file_id, feed, seq, key, state, kind, parent, reason_code, reason, lines, accepted, rejected, sha256, failures,
+                      location, coalesce(location_key, key) as lies_at,
+                      (select max(at) from file_event e where e.file_id = f.file_id and e.kind = 'move') as since
+               from file f where feed = %s and state in ('quarantined', 'replaying') order by seq""",
+            (feed,),
         )
 
     def file_story(self, wanted: str) -> dict[str, Any]:
@@ -41,13 +54,16 @@ class Queries(LedgerSession):
         return {
             "file": file,
             "events": self.rows(
-                "select at, kind, from_state, to_state, reason, run_id, attempt from file_event where file_id = %s order by event_id",
+                """select at, kind, from_state, to_state, reason, actor, run_id, attempt from file_event
+                   where file_id = %s order by event_id""",
                 (file["file_id"],),
             ),
             "versions": self.rows(
                 "select version, file_id, seq, state, etag from file where feed = %s and bucket = %s and key = %s order by version",
                 (file["feed"], file["bucket"], file["key"]),
             ),
+            "parent": self.row(f"select file_id, {_RELATED} from file f where file_id = %s", (file["parent"],)),
+            "children": self.rows(f"select file_id, {_RELATED} from file f where parent = %s order by seq", (file["file_id"],)),
             "batch": self.row("select * from batch where group_name = %s and batch = %s", (file["group_name"], file["batch"])),
             "detections": self.list_detections(seq=file["seq"]) if file["feed"] == "transactions" else [],
         }
@@ -93,7 +109,7 @@ class Queries(LedgerSession):
                       (select coalesce(sum(rejected), 0) from file
                        where feed = f.feed and state in ('accepted', 'published')) as rows_rejected,
                       (select extract(epoch from clock_timestamp() - min(registered_at))::float8 from file
-                       where feed = f.feed and state in ('registered', 'accepted', 'replaying')) as oldest_waiting_seconds
+                       where feed = f.feed and state in ('registered', 'accepted')) as oldest_waiting_seconds
                from feed f join feed_group g using (group_name) where f.feed = %s""",
             (feed,),
         )

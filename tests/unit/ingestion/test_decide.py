@@ -9,6 +9,7 @@ import pytest
 from include.feeds.transactions.spec import TRANSACTIONS
 from include.ingestion.decide import Candidate, Known, decide
 from include.ingestion.feed import OnQuarantine, OverwritePolicy
+from include.ingestion.file import Kind
 from include.ingestion.lifecycle import FOLLOWS, State
 from include.ingestion.verdict import Fault
 
@@ -78,3 +79,45 @@ def test_the_policy_hold_decides_nothing_after_the_first_bad_file() -> None:
 
 def test_no_state_follows_an_end_state() -> None:
     assert {state for state, next_states in FOLLOWS.items() if not next_states} == {State.DUPLICATE, State.SUPERSEDED, State.DISCARDED}
+
+
+def fix(file_id: int, sha256: str, *lines: int, parent: int = 1, fault: str | None = None) -> Candidate:
+    return dataclasses.replace(
+        candidate(file_id, sha256, "fixes/transactions/rejects.csv", fault), kind=Kind.ROW_FIX, parent=parent, fixes=lines
+    )
+
+
+def test_of_two_corrections_of_one_line_the_lower_seq_is_accepted_the_other_judged_anew_and_nothing_behind_it_decided() -> None:
+    known = Known()
+    decisions = decide(TRANSACTIONS, [fix(4, "c", 9), fix(3, "b", 7, 8), fix(2, "a", 7)], known)
+    assert [(d.file_id, d.state) for d in decisions] == [(2, State.ACCEPTED), (3, State.REGISTERED)]
+    assert known.fixed == {(1, 7): (2, 2)}
+    assert states(TRANSACTIONS, [fix(3, "b", 8), fix(4, "c", 9)], known) == [State.ACCEPTED, State.ACCEPTED]
+
+
+def test_the_same_line_of_another_file_is_another_line() -> None:
+    assert states(TRANSACTIONS, [fix(3, "a", 7, parent=1), fix(4, "b", 7, parent=2)]) == [State.ACCEPTED, State.ACCEPTED]
+
+
+def test_corrections_may_reuse_the_name_of_others_that_were_accepted() -> None:
+    assert states(TRANSACTIONS, [fix(2, "a", 7), fix(3, "b", 8)]) == [State.ACCEPTED, State.ACCEPTED]
+
+
+@pytest.mark.parametrize("fault", [Fault.NOTHING_FIXED, Fault.REFERENCE])
+def test_corrections_that_came_in_before_as_a_whole_are_a_duplicate_although_the_gate_refuses_them_now(fault: Fault) -> None:
+    (decision,) = decide(TRANSACTIONS, [fix(3, "a", fault=fault)], Known(holders={"a": (2, 2)}))
+    assert (decision.state, decision.duplicate_of) == (State.DUPLICATE, 2)
+    assert states(TRANSACTIONS, [fix(3, "a", fault=fault)]) == [State.QUARANTINED]
+
+
+def test_the_original_bytes_replayed_are_refused_for_their_own_reason_alone() -> None:
+    again = dataclasses.replace(candidate(2, "a", fault=Fault.NO_ROWS), kind=Kind.REPLACEMENT, parent=1)
+    (decision,) = decide(TRANSACTIONS, [again], Known(condemned={"a": (1, 1)}))
+    assert (decision.state, decision.reason) == (State.QUARANTINED, "it is bad")
+
+
+def test_a_replacement_follows_no_overwrite_policy_for_its_key_is_its_own() -> None:
+    known = Known(taken_keys={("sluice", "k.csv"): (1, 1)})
+    assert states(TRANSACTIONS, [dataclasses.replace(candidate(2, "b", "k.csv"), kind=Kind.REPLACEMENT, parent=1)], known) == [
+        State.ACCEPTED
+    ]

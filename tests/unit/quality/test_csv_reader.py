@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from include.ingestion.contract import Column, Contract
+from include.ingestion.errors import UsageError
 from include.ingestion.verdict import Fault
 from include.quality import dialect
 from include.quality.csv_reader import read_csv
@@ -100,6 +101,6 @@ def test_a_file_of_many_columns_is_read(columns: int) -> None:
     assert [(line, values) for line, _, values in read(content, TWO, 10**6)] == [(2, ["1", "1"]), (3, "fields")]
 
 
-def test_multiline_contracts_are_not_read_yet() -> None:
-    with pytest.raises(NotImplementedError, match="span lines"):
-        read(b"a\n1\n", Contract(1, (Column("a"),), multiline=True), 100)
+def test_a_contract_that_no_reader_keeps_is_refused_when_it_is_made() -> None:
+    with pytest.raises(UsageError, match="cannot be multiline"):
+        Contract(1, (Column("a"),), multiline=True)

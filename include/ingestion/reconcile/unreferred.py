@@ -1,0 +1,40 @@
+"""Objects of ours that nothing refers to: what attempts left behind that came to nothing. Listed; deleted only on request."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+from include.ingestion.file import FileStamp
+from include.ingestion.reconcile.arrivals import uri
+from include.ingestion.reconcile.finding import Code, Finding
+from include.ingestion.reconcile.look import Look
+
+_TOGETHER = 100
+
+
+def unreferred(look: Look) -> Iterator[Finding]:
+    """Name what nothing refers to; with `collect`, delete what is older than the grace period."""
+    now = look.ports.clock()
+    due: list[FileStamp] = []
+    for stamp in look.inventory.unreferred():
+        if look.at_work.may_use(stamp.key):
+            continue
+        if look.scope.collect and now - stamp.last_modified >= dt.timedelta(seconds=look.scope.grace_seconds):
+            due.append(stamp)
+            if len(due) >= _TOGETHER:
+                yield from _collect(look, due)
+                due = []
+        else:
+            yield Finding(Code.UNREFERRED, uri(stamp), f"{stamp.size} bytes that nothing refers to, since {stamp.last_modified:%F %T} UTC")
+    yield from _collect(look, due)
+
+
+def _collect(look: Look, due: Sequence[FileStamp]) -> Iterator[Finding]:
+    """Delete objects while nobody can begin to point at them, except those that somebody does by now."""
+    if not due:
+        return
+    with look.ports.ledger.nobody_points(look.spec, [stamp.key for stamp in due]) as pointed_at:
+        for stamp in due:
+            if stamp.key not in pointed_at and look.ports.store.delete(stamp.bucket, stamp.key, stamp.etag):
+                yield Finding(Code.COLLECTED, uri(stamp), f"{stamp.size} bytes that nothing referred to; deleted", repaired=True)

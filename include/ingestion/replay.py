@@ -1,0 +1,174 @@
+"""Replay: a quarantined file is tried again, as it is or with other bytes. A plan says what would happen; only then is it done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.ingestion import keys
+from include.ingestion.errors import FileUnknown, ObjectGone, UsageError
+from include.ingestion.feed import FeedSpec
+from include.ingestion.file import FileStamp, Kind, LedgerFile
+from include.ingestion.kept import KeptFile
+from include.ingestion.ports import ObjectStore, Ports
+from include.ingestion.rejudge import as_it_lies, take_back
+from include.ingestion.run import Run
+from include.ingestion.verdict import Verdict
+
+_S3 = "s3://"
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a replay would do.
+
+    Attributes:
+        file: the quarantined file.
+        bytes_from: where the bytes that would stand in for it come from.
+        verdict: what the gate says of them.
+        holder: the file and seq that was accepted with the same bytes, if one was.
+    """
+
+    file: LedgerFile
+    bytes_from: str
+    verdict: Verdict
+    holder: tuple[int, int] | None
+
+    @property
+    def passes(self) -> bool:
+        return self.verdict.passed and self.holder is None
+
+    def lines(self) -> Iterator[str]:
+        """The plan in words."""
+        verdict = self.verdict
+        yield f"file {self.file.file_id}, {self.file.feed} seq {self.file.seq}: {self.file.key}"
+        yield f"  quarantined: {self.file.reason}"
+        yield f"  would be tried again with {self.bytes_from}"
+        if verdict.lines is not None:
+            yield f"  {verdict.lines:,} rows: {verdict.accepted:,} would be accepted, {verdict.rejected:,} rejected"
+        rejected = verdict.report.get("first_rejected", [])
+        assert isinstance(rejected, list)
+        for row in rejected[:_SHOWN]:
+            yield f"    line {row['line']}: {', '.join(row['reasons'])}"
+        if verdict.rejected and verdict.rejected > _SHOWN:
+            yield f"    and {verdict.rejected - _SHOWN:,} more"
+        if not verdict.passed:
+            yield f"  it would be refused: {verdict.reason}"
+        elif self.holder is not None:
+            yield f"  it would change nothing: the same bytes were accepted as file {self.holder[0]}, seq {self.holder[1]}"
+        else:
+            yield "  it would pass: a file of its own with the next seq, after every file known by then"
+            yield f"  file {self.file.file_id} would be discarded, as replaced by it; what is published already stays as it is"
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "file_id": self.file.file_id,
+            "seq": self.file.seq,
+            "key": self.file.key,
+            "reason": self.file.reason,
+            "bytes_from": self.bytes_from,
+            "passes": self.passes,
+            "refused": self.verdict.reason,
+            "duplicate_of": self.holder[0] if self.holder else None,
+            "lines": self.verdict.lines,
+            "accepted": self.verdict.accepted,
+            "rejected": self.verdict.rejected,
+            "first_rejected": self.verdict.report.get("first_rejected", []),
+        }
+
+
+def plan(ports: Ports, spec: FeedSpec, file_id: int, fixed: str = "") -> Plan:
+    """Judge the bytes that would stand in for a quarantined file; the ledger is not touched, and nothing is left behind.
+
+    Args:
+        fixed: a path or s3://bucket/key; empty: the file's own bytes, from where they lie.
+
+    Raises:
+        UsageError: the file cannot be replayed, or there are no bytes to do it with.
+    """
+    kept = _quarantined(ports, spec, file_id)
+    with _bytes(ports, spec, kept, fixed) as (stamp, described):
+        file = dataclasses.replace(
+            kept.file, bucket=stamp.bucket, key=stamp.key, etag=stamp.etag, size=stamp.size, kind=Kind.REPLACEMENT, lies_at=None
+        )
+        (verdict,) = ports.gate.judge(spec, [file], f"dry-{ports.new_id()}", ports.say)
+        take_back(ports, verdict)
+    return Plan(kept.file, described, verdict, ports.ledger.holder_of(spec, verdict.sha256) if verdict.sha256 else None)
+
+
+def replay(ports: Ports, spec: FeedSpec, run: Run, file_id: int, by: str, why: str, fixed: str = "") -> LedgerFile:
+    """Register bytes in the place of a quarantined file: a file of its own with the next seq, that the next run judges and decides.
+
+    Raises:
+        UsageError: the file cannot be replayed, or there are no bytes to do it with.
+    """
+    kept = _quarantined(ports, spec, file_id)
+    with _bytes(ports, spec, kept, fixed) as (stamp, described):
+        key = keys.replacement(spec.name, kept.file.date, file_id, ports.new_id(), stamp.key)
+        written = ports.store.copy(stamp.bucket, stamp.key, ports.bucket, key, etag=stamp.etag)
+        there = ports.store.head(ports.bucket, key)
+        if there is None or there.size != stamp.size or there.etag != written.etag:
+            raise ObjectGone(ports.bucket, key, written.etag, "it is not what was copied there")
+        try:
+            made = ports.ledger.register_replacement(spec, run, file_id, there, by, why or "no reason was given")
+        except UsageError:
+            ports.store.delete(ports.bucket, key)
+            raise
+    ports.say(f"registered seq {made.seq} (file {made.file_id}): {described} in the place of file {file_id}; the next run decides it")
+    return made
+
+
+def _quarantined(ports: Ports, spec: FeedSpec, file_id: int) -> KeptFile:
+    """The file as the ledger has it, if it can be replayed at all."""
+    found = ports.ledger.kept([file_id])
+    if not found:
+        raise FileUnknown(str(file_id))
+    ports.ledger.refuse_replay(spec, file_id)
+    return found[0]
+
+
+@contextmanager
+def _bytes(ports: Ports, spec: FeedSpec, kept: KeptFile, fixed: str) -> Iterator[tuple[FileStamp, str]]:
+    """The object to stand in for a file, and where it comes from in words; a local file is one only for as long as the block needs it."""
+    if not fixed:
+        lying = as_it_lies(ports.store, ports.bucket, kept)
+        if lying is None or lying.lies_at is None:
+            raise UsageError(
+                f"the bytes of {kept.file.key} (file {kept.file.file_id}) lie nowhere any more ({kept.location}); "
+                "give others: --with PATH or --with s3://bucket/key"
+            )
+        yield lying.lies_at, f"its own bytes, s3://{lying.lies_at.bucket}/{lying.lies_at.key} ({lying.lies_at.size:,} bytes)"
+        return
+    _check_ending(spec, fixed)
+    if fixed.startswith(_S3):
+        stamp = _head(ports.store, fixed)
+        yield stamp, f"{fixed} ({stamp.size:,} bytes)"
+        return
+    path = Path(fixed)
+    if not path.is_file():
+        raise UsageError(f"{fixed} is no file; give a path, or s3://bucket/key")
+    key = keys.replacement(spec.name, kept.file.date, kept.file.file_id, ports.new_id(), path.name)
+    with path.open("rb") as body:
+        ports.store.put(ports.bucket, key, body)
+    try:
+        stamp = _head(ports.store, f"{_S3}{ports.bucket}/{key}")
+        yield stamp, f"{path} ({stamp.size:,} bytes)"
+    finally:
+        ports.store.delete(ports.bucket, key)
+
+
+def _check_ending(spec: FeedSpec, fixed: str) -> None:
+    if not fixed.endswith(spec.endings):
+        raise UsageError(f"{fixed} ends with none of {', '.join(spec.endings)}, by which {spec.name} knows how to read a file")
+
+
+def _head(store: ObjectStore, uri: str) -> FileStamp:
+    bucket, _, key = uri.removeprefix(_S3).partition("/")
+    stamp = store.head(bucket, key) if bucket and key else None
+    if stamp is None:
+        raise UsageError(f"there is no object {uri}")
+    return stamp

@@ -1,0 +1,181 @@
+"""What is put right: replacements of quarantined files, discarded ones, corrected rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg.rows import DictRow
+
+from include.ingestion.decide import Candidate, Decision
+from include.ingestion.errors import FileUnknown, UsageError
+from include.ingestion.feed import FeedSpec
+from include.ingestion.file import FileStamp, Kind, LedgerFile
+from include.ingestion.fix import FixParent
+from include.ingestion.lifecycle import State
+from include.ingestion.run import Run
+from include.stores.ledger.files import kept_file, ledger_file
+from include.stores.ledger.session import Cursor, LedgerSession
+
+
+class Fixes(LedgerSession):
+    """A person's corrections. They need no lease: they lock the feed's group, as every write under a lease does."""
+
+    def fix_parent(self, feed: str, file_id: int, before_seq: int) -> FixParent | None:
+        """A file that corrected rows refer to, and its lines that came in with files before a seq; None where the feed has no such file."""
+        row = self.row("select *, judged_at is not null as judged from file where feed = %s and file_id = %s", (feed, file_id))
+        if row is None:
+            return None
+        fixed = self.rows(
+            "select l.line, l.file_id from fixed_line l join file f using (file_id) where l.parent = %s and f.seq < %s",
+            (file_id, before_seq),
+        )
+        header = None if row["header"] is None else tuple(row["header"])
+        return FixParent(kept_file(row), header, {line["line"]: line["file_id"] for line in fixed})
+
+    def register_replacement(self, spec: FeedSpec, run: Run, parent: int, stamp: FileStamp, by: str, why: str) -> LedgerFile:
+        """Give the bytes that stand in for a quarantined file a row and the next seq; until they are decided the file is `replaying`.
+
+        Raises:
+            UsageError: the file is not quarantined, or bytes to stand in for it wait already.
+        """
+        with self.transaction(run) as cursor:
+            _act(cursor, by)
+            file = _locked(cursor, spec, parent)
+            _refuse_replay(file, _waiting_replacement(cursor, parent))
+            cursor.execute("update feed set last_seq = last_seq + 1 where feed = %s returning last_seq", (spec.name,))
+            feed = cursor.fetchone()
+            assert feed is not None
+            cursor.execute(
+                """insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date, kind, parent, asked_by, why)
+                   values (%s, %s, %s, %s, 1, %s, %s, %s, %s, 'replacement', %s, %s, %s)
+                   returning *, judged_at is not null as judged""",
+                (
+                    *(spec.name, feed["last_seq"], stamp.bucket, stamp.key, stamp.etag, stamp.size, stamp.last_modified, file["date"]),
+                    *(parent, by, why),
+                ),
+            )
+            row = cursor.fetchone()
+            assert row is not None
+            cursor.execute("update file set state = 'replaying' where file_id = %s", (parent,))
+            note(cursor, parent, "replay", f"file {row['file_id']} (seq {row['seq']}) is to take its place: {why}", by)
+        return ledger_file(row)
+
+    def discard(self, spec: FeedSpec, run: Run, file_id: int, by: str, why: str) -> None:
+        """Mark a quarantined file as not wanted: by whom and why stays on record, and so do its bytes.
+
+        Raises:
+            UsageError: it is not quarantined.
+        """
+        with self.transaction(run) as cursor:
+            _act(cursor, by)
+            file = _locked(cursor, spec, file_id)
+            if file["state"] != State.QUARANTINED:
+                raise UsageError(f"{file['key']} is {file['state']}: only a quarantined file can be discarded")
+            cursor.execute("update file set state = 'discarded', reason = %s where file_id = %s", (f"discarded by {by}: {why}", file_id))
+
+    def refuse_replay(self, spec: FeedSpec, file_id: int) -> None:
+        """Refuse a file that cannot be replayed as it is now.
+
+        Raises:
+            UsageError: it is not quarantined, or it is being replayed.
+        """
+        with self.transaction() as cursor:
+            _refuse_replay(_locked(cursor, spec, file_id), _waiting_replacement(cursor, file_id))
+
+    def holder_of(self, spec: FeedSpec, sha256: str) -> tuple[int, int] | None:
+        """The file and seq that was accepted with these bytes."""
+        row = self.row(
+            "select file_id, seq from file where feed = %s and sha256 = %s and state in ('accepted', 'published')", (spec.name, sha256)
+        )
+        return None if row is None else (row["file_id"], row["seq"])
+
+
+def _refuse_replay(file: DictRow, waiting: DictRow | None) -> None:
+    """Refuse what cannot be replayed, with what to do instead.
+
+    Raises:
+        UsageError: the file is in another state than quarantined, or is a kind that is put right in another way.
+    """
+    if waiting is not None:
+        raise UsageError(
+            f"{file['key']} is being replayed: file {waiting['file_id']} (seq {waiting['seq']}) waits to take its place, "
+            f"asked for by {waiting['asked_by']}; `sluice ingest {file['feed']}` decides it"
+        )
+    if file["state"] != State.QUARANTINED:
+        raise UsageError(f"{file['key']} (file {file['file_id']}) is {file['state']}: only a quarantined file can be replayed")
+    if file["kind"] == Kind.ROW_FIX:
+        raise UsageError(
+            f"{file['key']} holds corrected rows: correct them again and put them below fixes/ under another name "
+            "(docs/runbooks/rejected-rows.md)"
+        )
+    if file["kind"] == Kind.REPLACEMENT and file["parent_state"] == State.QUARANTINED:
+        raise UsageError(f"{file['key']} was to take the place of file {file['parent']}: replay file {file['parent']}")
+
+
+def claim_lines(cursor: Cursor, candidates: Sequence[Candidate], decisions: Sequence[Decision]) -> None:
+    """Note which lines came in corrected; the primary key lets each come in once, whatever anybody believes."""
+    accepted = {decision.file_id for decision in decisions if decision.state is State.ACCEPTED}
+    for fix in candidates:
+        if fix.file_id in accepted and fix.kind is Kind.ROW_FIX:
+            cursor.execute(
+                "insert into fixed_line (parent, line, file_id) select %s, line, %s from unnest(%s::bigint[]) as line",
+                (fix.parent, fix.file_id, list(fix.fixes)),
+            )
+            said = f"{len(fix.fixes)} of its rejected rows came in corrected with file {fix.file_id} (seq {fix.seq})"
+            note(cursor, fix.parent, "fix", said)
+
+
+def close_replays(cursor: Cursor, candidates: Sequence[Candidate], decisions: Sequence[Decision]) -> None:
+    """What the decision on a replacement means for the file it stands for: discarded where it was accepted, else quarantined as before."""
+    by_id = {candidate.file_id: candidate for candidate in candidates}
+    for decision in decisions:
+        replacement = by_id[decision.file_id]
+        if replacement.kind is not Kind.REPLACEMENT or decision.state is State.REGISTERED:
+            continue
+        cursor.execute("select asked_by, why from file where file_id = %s", (decision.file_id,))
+        asked = cursor.fetchone()
+        assert asked is not None
+        _act(cursor, asked["asked_by"])
+        cursor.execute("update file set state = 'quarantined' where file_id = %s and state = 'replaying'", (replacement.parent,))
+        named = f"file {replacement.file_id} (seq {replacement.seq})"
+        if decision.state is State.ACCEPTED:
+            cursor.execute(
+                "update file set state = 'discarded', reason = %s where file_id = %s and state = 'quarantined'",
+                (f"replaced by {named}: {asked['why']}", replacement.parent),
+            )
+        else:
+            note(cursor, replacement.parent, "replay", f"{named} did not take its place: it is {decision.state}: {decision.reason}")
+    _act(cursor, "")
+
+
+def note(cursor: Cursor, file_id: int | None, kind: str, reason: str, by: str | None = None) -> None:
+    """An event that is no move."""
+    cursor.execute(
+        """insert into file_event (file_id, kind, reason, run_id, actor)
+           values (%s, %s, %s, nullif(current_setting('sluice.run', true), ''), %s)""",
+        (file_id, kind, reason, by),
+    )
+
+
+def _act(cursor: Cursor, by: str) -> None:
+    """Name the person whom the moves that follow go back to; empty = nobody."""
+    cursor.execute("select set_config('sluice.actor', %s, true)", (by,))
+
+
+def _locked(cursor: Cursor, spec: FeedSpec, file_id: int) -> DictRow:
+    """A file's row while nobody else writes to its feed."""
+    cursor.execute("select 1 from feed_group where group_name = %s for update", (spec.group,))
+    cursor.execute(
+        """select f.*, p.state as parent_state from file f left join file p on p.file_id = f.parent
+           where f.feed = %s and f.file_id = %s""",
+        (spec.name, file_id),
+    )
+    file = cursor.fetchone()
+    if file is None:
+        raise FileUnknown(str(file_id))
+    return file
+
+
+def _waiting_replacement(cursor: Cursor, parent: int) -> DictRow | None:
+    cursor.execute("select file_id, seq, asked_by from file where parent = %s and kind = 'replacement' and state = 'registered'", (parent,))
+    return cursor.fetchone()

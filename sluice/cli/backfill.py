@@ -1,0 +1,85 @@
+"""`sluice backfill FEED`: past dates without Airflow: ingest what is missing, verify, compare."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from include.feeds import feed_named
+from sluice.cli.output import Json, print_json, say
+
+app = typer.Typer()
+
+
+@app.command()
+def backfill(
+    feed: Annotated[str, typer.Argument(help="The feed, such as transactions.")],
+    first: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")],
+    last: Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last date, itself included.")],
+    reprocess: Annotated[
+        bool, typer.Option("--reprocess", help="Evaluate the dates once more in shadow and compare; publishes nothing of it.")
+    ] = False,
+    max_files: Annotated[int, typer.Option(min=1, help="Files a batch takes at most.")] = 100,
+    min_total: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
+    min_count: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
+    max_avg_cents: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
+    min_female: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
+    top: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
+    bottom: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
+    json: Json = False,
+) -> None:
+    """Ingest what is missing of past dates, in date order, and verify what is there; with --reprocess compare it with what results now.
+
+    A difference ends with exit code 1 and a sentence that names the first row that differs; with thresholds given it is what was asked for.
+    """
+    from include.ingestion import backfill as past
+    from include.ingestion.backfill_certificate import file_as_json
+    from include.ingestion.comparison import ReplayDiffers
+    from include.ingestion.ingest import Progress
+    from include.ingestion.run import Run
+    from sluice.runtime import command_run_id, now, open_ports, settings
+
+    spec = feed_named(feed)
+    named = {
+        "min_total": min_total,
+        "min_count": min_count,
+        "max_avg_cents": max_avg_cents,
+        "min_female": min_female,
+        "top": top,
+        "bottom": bottom,
+    }
+    given = past.thresholds_given(spec, {name: value for name, value in named.items() if value is not None}, reprocess=reprocess)
+    dates = past.dates_between(first.date(), last.date())
+    run = Run(command_run_id("sluice-backfill"), now(), spec.parameters_from({}), max_files, spec.max_bytes)
+    accounts, comparison, differs = {}, None, None
+    with open_ports(settings(), spec, say) as ports:
+        for date in dates:
+            ports.ledger.ask_for_date(spec, run, date)
+        for date in dates:
+            past.ingest_date(ports, spec, run, date, Progress())
+            accounts[date.isoformat()] = past.verify_date(ports, spec, run, date)
+            if not json:
+                print(accounts[date.isoformat()])
+        if reprocess:
+            try:
+                comparison = past.reprocess(ports, spec, run, dates[0], dates[-1], given)
+            except ReplayDiffers as found:
+                comparison, differs = found.comparison, found
+    if json:
+        print_json(
+            {
+                "feed": spec.name,
+                "run": run.run_id,
+                "dates": accounts,
+                "verdict": comparison.kind if comparison else None,
+                "files": [file_as_json(file, comparison) for file in comparison.files] if comparison else [],
+            }
+        )
+    elif comparison:
+        print(comparison.summary)
+        for change in comparison.changes:
+            print(f"  {' '.join(change.key)}: recorded at seq {change.was or '-'}, now at seq {change.now or '-'}")
+    if differs is not None:
+        raise differs

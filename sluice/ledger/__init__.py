@@ -1,0 +1,1 @@
+"""The ledger as a whole: back it up, restore it."""

@@ -1,0 +1,191 @@
+"""A file that cannot be worked on is put aside after it failed alone; an outage condemns nothing, however long it lasts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from include.ingestion.errors import EnvironmentFailure
+from include.ingestion.failing import WorkFailed
+from include.ingestion.feed import FeedSpec
+from include.ingestion.file import LedgerFile
+from include.ingestion.ingest import Progress, ingest_once, until_empty
+from include.ingestion.ports import Gate, Job, Ports, Say
+from include.ingestion.replay import replay
+from include.ingestion.verdict import Verdict
+from tests.integration.world import HEADER, World, row
+
+
+class PoisonedJob:
+    """The real job, which fails on batches with the file that a test names."""
+
+    def __init__(self, job: Job, seq: int) -> None:
+        self._job = job
+        self._seq = seq
+        self.batches: list[tuple[int, ...]] = []
+
+    def answers(self) -> None:
+        self._job.answers()
+
+    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        seqs = tuple(file["seq"] for file in request["files"])
+        self.batches.append(seqs)
+        if self._seq in seqs:
+            raise ValueError(f"no way to work on {'C1093826151'}")
+        return self._job.run(name, request)
+
+
+class PoisonedGate:
+    """The real gate, which fails wherever the key that a test names is judged."""
+
+    def __init__(self, gate: Gate, ending: str) -> None:
+        self._gate = gate
+        self._ending = ending
+
+    def suite_digest(self, spec: FeedSpec) -> str:
+        return self._gate.suite_digest(spec)
+
+    def judge(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, say: Say) -> list[Verdict]:
+        if any(file.key.endswith(self._ending) for file in files):
+            raise RuntimeError("this file is too much")
+        return self._gate.judge(spec, files, attempt, say)
+
+
+class DownJob:
+    """A job that fails in a way of its own while Spark does not answer."""
+
+    def answers(self) -> None:
+        raise EnvironmentFailure("Spark", "no answer")
+
+    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise ValueError(f"half an answer to {name} {len(request)}")
+
+
+def impatient(world: World) -> FeedSpec:
+    return dataclasses.replace(world.spec, retry_seconds=0.2)
+
+
+def land(world: World, files: int) -> None:
+    for number in range(1, files + 1):
+        world.land(f"f_{number}.csv", HEADER + row(f"C{number}") * 3)
+
+
+def drain(world: World, ports: Ports, **changes: Any) -> None:
+    until_empty(ports, impatient(world), world.run(**changes), Progress())
+
+
+def test_a_file_that_fails_alone_three_times_is_put_aside_and_all_others_go_on_in_order(world: World) -> None:
+    land(world, 8)
+    job = PoisonedJob(world.ports.job, 3)
+    drain(world, dataclasses.replace(world.ports, job=job))
+    assert job.batches == [(1, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3, 4), (1, 2), (3, 4), (3,), (3,), (3,), (4,), (5, 6, 7, 8)]
+    assert [file["state"] for file in world.files()] == ["published"] * 2 + ["quarantined"] + ["published"] * 5
+    assert [one[0] for one in world.detected()] == [1, 2, 4, 5, 6, 7, 8]
+    poison = world.file("f_3.csv")
+    assert (poison["reason_code"], poison["failures"], poison["location"]) == ("poison", 3, "error")
+    assert poison["reason"].startswith(
+        "it failed alone 3 times while every service answered, the last time with: ValueError at test_poison.py:"
+    )
+    told = world.ledger.rows("select reason from file_event union all select error from batch_attempt union all select reason from batch")
+    assert not any("C1093826151" in (one["reason"] or "") for one in told)
+    assert [event["kind"] for event in world.ledger.file_story("f_3.csv")["events"]] == [
+        *("move", "move", "failure", "failure", "failure", "move", "relocated")
+    ]
+    assert [event["to_state"] for event in world.ledger.file_story("f_3.csv")["events"] if event["kind"] == "move"] == [
+        *("registered", "accepted", "quarantined")
+    ]
+
+
+def test_once_the_job_is_mended_the_file_is_replayed(world: World) -> None:
+    land(world, 2)
+    drain(world, dataclasses.replace(world.ports, job=PoisonedJob(world.ports.job, 1)))
+    poison = world.file("f_1.csv")
+    made = replay(world.ports, world.spec, world.run(), poison["file_id"], "ann", "the job is mended")
+    world.drain()
+    assert [(file["seq"], file["state"]) for file in world.files()] == [(1, "discarded"), (2, "published"), (3, "published")]
+    assert made.seq == 3
+    assert world.detected() == [(2, "PatId2", "C2", "M1"), (3, "PatId2", "C1", "M1")]
+
+
+def test_a_scheduled_run_leaves_a_file_that_rests_and_all_behind_it_alone(world: World) -> None:
+    land(world, 1)
+    job = PoisonedJob(world.ports.job, 1)
+    ports = dataclasses.replace(world.ports, job=job)
+    with pytest.raises(
+        WorkFailed, match=r"batch 1 failed: ValueError at test_poison.py:\d+. Every service answers. seq 1 failed alone, 1 of 3"
+    ):
+        ingest_once(ports, world.spec, world.run(), Progress())
+    land(world, 2)
+    for _ in range(3):
+        ingest_once(ports, world.spec, world.run(), Progress())
+    assert job.batches == [(1,)]
+    assert [file["state"] for file in world.files()] == ["accepted", "registered"]
+    waiting = world.ledger.waiting(world.spec)
+    assert (waiting.files, waiting.nothing) == (2, False)
+    assert waiting.rest_seconds is not None
+    assert 50 < waiting.rest_seconds <= 60
+    world.ledger.rows("update file set retry_at = clock_timestamp() where retry_at is not null returning 1")
+    world.drain()
+    assert [file["state"] for file in world.files()] == ["published", "published"]
+
+
+def test_an_outage_condemns_nothing_however_often_it_is_met(world: World) -> None:
+    land(world, 1)
+    ports = dataclasses.replace(world.ports, job=DownJob())
+    for _ in range(5):
+        with pytest.raises(EnvironmentFailure, match="Spark: no answer"):
+            ingest_once(ports, impatient(world), world.run(), Progress())
+    file = world.file("f_1.csv")
+    assert (file["state"], file["failures"], file["batch_limit"], file["retry_at"]) == ("accepted", 0, None, None)
+    assert [(batch["state"], batch["attempt"]) for batch in world.ledger.list_batches("transactions")] == [("open", 5)]
+    world.drain()
+    assert world.states() == {"f_1.csv": "published"}
+
+
+@pytest.mark.parametrize("variable", ["SPARK_REMOTE", "AWS_ENDPOINT_URL_S3"])
+def test_a_real_service_that_does_not_answer_condemns_nothing(world: World, variable: str) -> None:
+    land(world, 1)
+    nobody = {"SPARK_REMOTE": "sc://localhost:9/;token=x", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}[variable]
+    for _ in range(4):
+        world.sluice("ingest", "transactions", check=3, **{variable: nobody})
+    assert world.ledger.rows("select coalesce(sum(failures), 0)::int as n from file") == [{"n": 0}]
+    assert "quarantined" not in world.states().values()
+    world.drain()
+    assert world.states() == {"f_1.csv": "published"}
+
+
+def test_a_file_that_the_gate_fails_on_is_put_aside_in_its_turn_and_the_others_keep_their_verdicts(world: World) -> None:
+    land(world, 4)
+    drain(world, dataclasses.replace(world.ports, gate=PoisonedGate(world.ports.gate, "f_2.csv")))
+    assert [file["state"] for file in world.files()] == ["published", "quarantined", "published", "published"]
+    poison = world.file("f_2.csv")
+    assert (poison["reason_code"], poison["failures"], poison["lines"], poison["sha256"], poison["location"]) == (
+        "poison",
+        3,
+        None,
+        None,
+        "error",
+    )
+    assert "RuntimeError at test_poison.py" in poison["reason"]
+    assert [one[0] for one in world.detected()] == [1, 3, 4]
+
+
+def test_a_result_that_cannot_be_published_narrows_the_batch_too(world: World) -> None:
+    land(world, 2)
+
+    class Broken:
+        """The real results, of which those of one file cannot be read."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.ports.results, name)
+
+        def read(self, manifest: Mapping[str, Any]) -> Any:
+            if any(file["seq"] == 2 for file in manifest["files"]):
+                raise KeyError("detections")
+            return world.ports.results.read(manifest)
+
+    drain(world, dataclasses.replace(world.ports, results=Broken()))  # type: ignore[arg-type]
+    assert [file["state"] for file in world.files()] == ["published", "quarantined"]

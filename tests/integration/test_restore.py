@@ -1,0 +1,155 @@
+"""Backups of the ledger, and a ledger that is behind its bucket."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.ingestion import keys
+from include.stores.transactions import state_as_of
+from tests.integration.world import HEADER, World, row
+
+_LEDGER = {
+    "files": "select to_jsonb(f) - 'delivered_at' as row from file f order by seq",
+    "events": """select to_jsonb(e) - 'event_id' - 'at' - 'run_id' as row from file_event e
+                 where kind <> 'relocated' order by file_id, event_id""",
+    "batches": "select to_jsonb(b) - 'delivered_at' as row from batch b order by batch",
+    "attempts": "select to_jsonb(a) as row from batch_attempt a order by batch, attempt",
+    "detections": "select to_jsonb(d) as row from detection d order by number",
+    "detection files": "select to_jsonb(d) - 'written_at' as row from detection_file d order by first_number",
+    "counters": "select to_jsonb(c) as row from merchant_transaction_counts c order by merchant_id",
+    "references": "select to_jsonb(r) as row from reference r order by version",
+}
+
+
+def restore(world: World, file: Path) -> str:
+    """Restore a backup; the sessions of before belong to the ledger of before."""
+    said = world.sluice("restore", str(file), "--yes").stdout
+    world.ledger.close()
+    return said
+
+
+def remembered(world: World) -> dict[str, Any]:
+    """Everything that the ledger says, apart from when it was delivered; and the state."""
+    said = {name: [found["row"] for found in world.ledger.rows(query)] for name, query in _LEDGER.items()}
+    return said | {"state": state_as_of(world.ledger, world.store, world.bucket, "transactions", None, None)}
+
+
+def outside(world: World) -> list[str]:
+    """The objects that others read."""
+    return sorted(key for folder in ("detections/", "error/", "landing/") for key in world.keys(folder))
+
+
+def first_half(world: World) -> None:
+    world.land("a.csv", HEADER + row("C1") * 2 + row("C2"))
+    world.land("bad.csv", "nothing\n1\n")
+    world.ingest()
+
+
+def second_half(world: World) -> None:
+    world.land("b.csv", HEADER + row("C1") + row("C3", gender="M") + row("C4", amount="-1") + row("C5") * 9)
+    world.ingest()
+    world.land("again.csv", HEADER + row("C1") * 2 + row("C2"))
+    world.land("worse.csv", "nothing\n1\n2\n")
+    world.ingest()
+    world.land("c.csv", HEADER + row("C3", "M2") * 3 + row("C6", "M2") * 3)
+    world.ingest()
+
+
+def test_a_restored_ledger_catches_up_to_what_was_delivered_and_doubles_nothing(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    assert "bytes" in world.sluice("backup", str(tmp_path / "ledger.dump")).stdout
+    second_half(world)
+    before, objects = remembered(world), outside(world)
+    assert [detection["customer_name"] for detection in before["detections"]] == ["C1", "C5", "C3", "C6"]
+    assert [file["state"] for file in before["files"]] == ["published", "quarantined", "published", "duplicate", "quarantined", "published"]
+
+    assert "sluice reconcile transactions" in restore(world, tmp_path / "ledger.dump")
+    assert len(world.files()) == 2
+    refused = world.sluice("ingest", "transactions", check=1)
+    assert "delivered results up to seq 6, and this ledger knows seq 2" in refused.stderr
+    assert len(world.files()) == 2
+
+    world.sluice("reconcile", "transactions")
+    assert [file["state"] for file in remembered(world)["files"]] == [file["state"] for file in before["files"]]
+    world.drain()
+    assert remembered(world) == before
+    assert outside(world) == objects
+    assert world.ledger.waiting(world.spec).nothing
+
+    world.land("d.csv", HEADER + row("C7") * 3)
+    world.drain()
+    assert world.states()["d.csv"] == "published"
+    assert [(d["number"], d["customer_name"]) for d in world.ledger.list_detections()][-1] == (5, "C7")
+    assert json.loads(world.sluice("reconcile", "transactions", "--verify", "--json").stdout)["ok"]
+
+
+def test_a_ledger_that_is_lost_altogether_is_put_back_from_the_bucket(world: World) -> None:
+    first_half(world)
+    second_half(world)
+    before, objects = remembered(world), outside(world)
+    schema = world.ledger.rows("select current_schema() as name")[0]["name"]
+    with world.ledger.transaction() as cursor:
+        cursor.execute(f"drop schema {schema} cascade")
+        cursor.execute(f"create schema {schema}")
+    assert "0001_ledger.sql" in world.sluice("migrate").stdout
+    world.sluice("reconcile", "transactions")
+    world.drain()
+    assert remembered(world) == before
+    assert outside(world) == objects
+
+
+def test_what_was_published_and_never_delivered_is_simply_ingested_again(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    world.land("b.csv", HEADER + row("C1"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("include.ingestion.ingest.deliver", lambda *_: pytest.fail("killed before deliver"))
+        with pytest.raises(pytest.fail.Exception):
+            world.ingest()
+    assert world.states()["b.csv"] == "published"
+    restore(world, tmp_path / "ledger.dump")
+    world.drain()
+    assert world.states()["b.csv"] == "published"
+    assert [d["customer_name"] for d in world.ledger.list_detections()] == ["C1"]
+
+
+def test_a_hole_in_the_journal_is_told_and_nothing_is_ingested(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    second_half(world)
+    entries = sorted(key for key in world.keys(keys.journal("transactions")) if key != keys.journal_newest("transactions"))
+    world.store.delete(world.bucket, entries[1])
+    restore(world, tmp_path / "ledger.dump")
+    assert "the journal has a hole: batch 3 made state 3, the ledger is at 1" in world.sluice("reconcile", check=1).stderr
+    assert "Nothing was ingested" in world.sluice("ingest", "transactions", check=1).stderr
+
+
+def test_what_is_no_backup_is_refused_and_the_ledger_stays(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    (tmp_path / "text.dump").write_text("hello")
+    assert "is no backup" in world.sluice("restore", str(tmp_path / "text.dump"), "--yes", check=2).stderr
+    assert "there is no file" in world.sluice("restore", str(tmp_path / "none.dump"), "--yes", check=2).stderr
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    assert "is there already" in world.sluice("backup", str(tmp_path / "ledger.dump"), check=2).stderr
+    (tmp_path / "cut.dump").write_bytes((tmp_path / "ledger.dump").read_bytes()[:-1000])
+    assert "pg_restore failed" in world.sluice("restore", str(tmp_path / "cut.dump"), "--yes", check=1).stderr
+    assert world.states() == {"a.csv": "published", "bad.csv": "quarantined"}
+
+
+def test_a_restore_that_fails_half_way_leaves_the_ledger_as_it_was(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    elsewhere = f"elsewhere_{world.bucket.replace('-', '_')}"
+    with world.ledger.transaction() as cursor:
+        cursor.execute(f"create schema {elsewhere}")
+        cursor.execute(f"create table {elsewhere}.note (text text)")
+        cursor.execute(f"create view zz_notes as select * from {elsewhere}.note")
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    with world.ledger.transaction() as cursor:
+        cursor.execute(f"drop schema {elsewhere} cascade")
+    assert "pg_restore failed" in world.sluice("restore", str(tmp_path / "ledger.dump"), "--yes", check=1).stderr
+    assert world.states() == {"a.csv": "published", "bad.csv": "quarantined"}
+    assert not world.ledger.rows("select from pg_namespace where nspname like current_schema() || '_before_%%'")
