@@ -1,12 +1,12 @@
 # Sluice: `make help` explains every target. Each sets up what it needs by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench down clean
+.PHONY: help setup run test check bench crash-certificate down clean
 
 BIN := .venv/bin
 
 help: ## This list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  make run TRANSACTIONS=FILE IMPORTANCE=FILE [RATE=1] [CHUNKS=60]   the same on your own files"
 	@echo "  The command behind it all: $(BIN)/sluice --help"
@@ -31,6 +31,9 @@ check: setup ## Lint, format, types, architecture, dependencies, generated docum
 
 bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, and print one table. Takes a while.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+crash-certificate: setup ## Kill whatever works, KILLS=1000 times, and compare with an undisturbed run. SEED=, FEED=, ARGS=--help.
+	@$(BIN)/python -m certificate --kills $${KILLS:-1000} --seed $${SEED:-1} --feed $${FEED:-transactions} $(ARGS)
 
 down: ## Stop the services; data stays.
 	@scripts/down.sh

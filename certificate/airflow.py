@@ -1,0 +1,216 @@
+"""Rounds in which a real Airflow ingests on its schedule, while its scheduler or a task process is killed with SIGKILL."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import psycopg
+
+from certificate.draw import Draw
+from certificate.history import History
+from certificate.places import Effect, Strike, Target, When
+from certificate.report import Round
+from certificate.services import Services
+from certificate.snapshot import Snapshot, taken
+from certificate.stream import After, Stream
+from certificate.tidying import tidied
+from include.ingestion.errors import EnvironmentFailure, SluiceError
+from include.stores.prepare import prepare_ledger
+from include.version import code_version
+from sluice.main_job.airflow_api import AirflowApi
+from sluice.services import process
+from sluice.services.catalogue import all_services
+from sluice.services.environment import environment
+from sluice.services.state import BUCKET
+from sluice.services.supervisor import bring_up
+
+_SCHEDULER = "airflow-scheduler"
+_TASK = re.compile(r"airflow worker -- [0-9a-f-]{36}")
+_LOOK_EVERY = 0.1
+_LOOK_AT_PROCESSES_EVERY = 0.02
+_WAVE_SECONDS = 420.0
+_TASK_SECONDS = 45.0
+_LONGEST_DELAY = 1.0
+_STEPS: Mapping[str, Effect] = {
+    "discover": Effect.REGISTRATION,
+    "gate": Effect.BRONZE,
+    "process": Effect.JOB,
+    "publish": Effect.PUBLISH,
+    "deliver": Effect.DETECTION_FILE,
+}
+
+
+class NotFinishedByAirflow(SluiceError):
+    """Airflow does not finish the work by itself."""
+
+
+class AirflowHistory(History):
+    """The history that Airflow's connections lead to: the embedded bucket and the schema `public`, emptied for every round."""
+
+    def names(self) -> tuple[str, str]:
+        return BUCKET, "public"
+
+    def make(self, stream: Stream) -> None:
+        with psycopg.connect(**self.login(), autocommit=True) as connection:
+            connection.execute("drop schema if exists public cascade")
+            connection.execute("create schema public")
+        self.empty_bucket()
+        with self.connect() as connection:
+            prepare_ledger(connection, self.bucket)
+            self.load_reference(connection, stream)
+
+
+def disturbed(
+    services: Services, stream: Stream, expected: Snapshot, draw: Draw, done: Round, blows: int, compare: Callable[..., None]
+) -> Round:
+    """A round with up to so many blows; `done` is filled in and returned."""
+    began = time.monotonic()
+    done.code = code_version()
+    bring_up(services.state, all_services(services.state), say=lambda _: None)
+    told = environment(services.state)
+    dags = Dags(told["AIRFLOW_URL"], told["AIRFLOW_USERNAME"], told["AIRFLOW_PASSWORD"])
+    dag = f"{done.feed}_ingest"
+    with TemporaryDirectory(prefix="certificate-") as folder:
+        history = AirflowHistory(told, done.feed, Path(folder))
+        dags.rest(dag)
+        history.make(stream)
+        dags.pause(dag, paused=False)
+        round_ = _Scheduled(services, history, draw, done, dags, dag)
+        try:
+            round_.go(stream, blows)
+        except NotFinishedByAirflow as never:
+            done.lost += 1
+            done.first_difference = done.first_difference or f"lost: {never}"
+        finally:
+            dags.rest(dag)
+        compare(done, expected, taken(history))
+        left = tidied(history, stream, archive=False)
+        done.left_behind += len(left)
+        done.first_difference = done.first_difference or next(iter(left), "")
+    done.seconds = round(time.monotonic() - began, 1)
+    return done
+
+
+class Dags(AirflowApi):
+    """The DAGs, let run and put to rest."""
+
+    def pause(self, dag: str, *, paused: bool) -> None:
+        deadline = time.monotonic() + 90
+        while not self.knows(dag):
+            if time.monotonic() > deadline:
+                raise EnvironmentFailure("Airflow", f"it has not read the DAG {dag}")
+            time.sleep(_LOOK_EVERY)
+        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
+
+    def rest(self, dag: str) -> None:
+        """Pause it once no run of it is at work: what a run of a paused DAG has not begun, it never does."""
+        self.pause(dag, paused=True)
+        while self._running(dag):
+            self.pause(dag, paused=False)
+            while self._running(dag):
+                time.sleep(_LOOK_EVERY)
+            self.pause(dag, paused=True)
+
+    def at_work(self, dag: str) -> str:
+        """A task of the DAG that runs now; empty if none does."""
+        path = f"/api/v2/dags/{dag}/dagRuns/~/taskInstances"
+        found = self._ask("GET", path, params={"state": ["running"], "limit": 1}).json()["task_instances"]
+        return str(found[0]["task_id"]) if found else ""
+
+    def _running(self, dag: str) -> bool:
+        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": ["running"], "limit": 1}).json()
+        return bool(found["total_entries"])
+
+
+@dataclasses.dataclass
+class _Scheduled:
+    """A history that Airflow ingests."""
+
+    services: Services
+    history: History
+    draw: Draw
+    done: Round
+    dags: Dags
+    dag: str
+    _chunks: int = 0
+
+    def go(self, stream: Stream, blows: int) -> None:
+        shares = self.draw.shares(blows, len(stream.waves))
+        for wave, share in zip(stream.waves, shares, strict=True):
+            self._until(wave.after)
+            cut = chunks(wave.source, stream.scale.rows, self._chunks)
+            self._chunks += len(cut)
+            self.history.land(dataclasses.replace(wave, objects=wave.objects + cut))
+            for _ in range(share):
+                self._strike()
+        self._until(After.FINISHED)
+
+    def _until(self, after: After) -> None:
+        reached = self.history.finished if after is After.FINISHED else self.history.registered
+        deadline = time.monotonic() + _WAVE_SECONDS
+        while not reached():
+            if time.monotonic() > deadline:
+                raise NotFinishedByAirflow(f"{_WAVE_SECONDS:.0f} s after the last blow Airflow has still not done: {after.value}")
+            time.sleep(_LOOK_EVERY)
+
+    def _strike(self) -> None:
+        """Kill a task at work, or the scheduler while one is; then bring back what does not come back by itself."""
+        target = self.draw.chance.choices((Target.TASK, Target.SCHEDULER), (3, 1))[0]
+        delay = self.draw.chance.uniform(0, _LONGEST_DELAY)
+        if self._a_task() is None:
+            return
+        time.sleep(delay)
+        struck = self._a_task() if target is Target.TASK else process.running(self.services.state, _SCHEDULER)
+        if struck is None:
+            return
+        effect = _STEPS.get(self.dags.at_work(self.dag), Effect.LISTING)
+        token = self._token()
+        try:
+            struck.kill()
+        except psutil.NoSuchProcess:
+            return  # it was quicker
+        at = time.monotonic()
+        place = Strike(target, When.DURING, effect).place
+        self.done.kills[place] = self.done.kills.get(place, 0) + 1
+        self.draw.struck[place] += 1
+        if target is Target.SCHEDULER:
+            bring_up(self.services.state, all_services(self.services.state), say=lambda _: None)
+        self._await_new_lease(token, at)
+
+    def _token(self) -> int:
+        return int(self.history.rows("select lease_token from feed_group")[0]["lease_token"])
+
+    def _await_new_lease(self, token: int, struck: float) -> None:
+        """Until a run has taken the feed after the blow: the token grows with every taking."""
+        deadline = struck + _WAVE_SECONDS
+        while self._token() <= token + 1 and not self.history.finished():
+            if time.monotonic() > deadline:
+                raise NotFinishedByAirflow(f"{_WAVE_SECONDS:.0f} s after {list(self.done.kills)[-1]} no run has taken the feed")
+            time.sleep(_LOOK_EVERY)
+        self.done.recovered_after.append(round(time.monotonic() - struck, 3))
+
+    def _a_task(self) -> psutil.Process | None:
+        """A process that runs a task of Airflow now, as its title says; None where none begins for a while."""
+        deadline = time.monotonic() + _TASK_SECONDS
+        while time.monotonic() < deadline:
+            leader = process.running(self.services.state, _SCHEDULER)
+            for child in leader.children(recursive=True) if leader else ():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if _TASK.fullmatch(" ".join(child.cmdline()).strip()):
+                        return child
+            time.sleep(_LOOK_AT_PROCESSES_EVERY)
+        return None
+
+
+def chunks(source: bytes, rows: int, before: int) -> tuple[tuple[str, bytes], ...]:
+    """A producer's chunks as files, numbered on from those before."""
+    header, *lines = source.splitlines(keepends=True) or [b""]
+    cut = [header + b"".join(lines[first : first + rows]) for first in range(0, len(lines), rows)]
+    return tuple((f"landing/transactions/dt=2026-11-01/chunk_{before + place}.csv", body) for place, body in enumerate(cut, 1))

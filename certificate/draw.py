@@ -1,0 +1,63 @@
+"""Where the next blow falls: by chance from a seed, and rather where fewer have fallen so far."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from certificate.places import KINDS, OFTEN_REACHED, WEIGHTS, Effect, Strike, Target, When, effects_of, moments_of
+
+_COMMON_SHARE = 0.85
+_LONGEST_DELAY = 0.6
+_PRODUCER = "producer"
+
+
+@dataclass
+class Draw:
+    """`struck` counts the blows of all rounds by place."""
+
+    chance: random.Random
+    struck: Counter[str]
+    kinds: Sequence[str]
+
+    def strike(self, *, producer: bool) -> Strike:
+        """A blow at the ingest (or what it stands on), or at the producer."""
+        kind = _PRODUCER if producer else self._kind()
+        target = self.chance.choice(KINDS[kind])
+        effects = effects_of(target)
+        if len(effects) > 1 and self.chance.random() < _COMMON_SHARE:
+            effects = tuple(effect for effect in effects if effect in OFTEN_REACHED)
+        when, effect = self._least_struck(target, effects)
+        return Strike(
+            target,
+            when,
+            effect,
+            nth=self.chance.choice((1, 1, 1, 1, 2, 3)),
+            delay=round(self.chance.uniform(0, _LONGEST_DELAY), 3) if when is When.DURING else 0.0,
+            hits=self.chance.choice((1, 2, 5)) if target.is_fault else 1,
+        )
+
+    def _kind(self) -> str:
+        kinds = [kind for kind in self.kinds if kind in WEIGHTS and kind != _PRODUCER]
+        return self.chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+
+    def _least_struck(self, target: Target, effects: Sequence[Effect]) -> tuple[When, Effect]:
+        places = [(when, effect) for when in moments_of(target) for effect in effects]
+        self.chance.shuffle(places)
+        few = sorted(places, key=lambda place: self.struck[Strike(target, *place).place])[: max(3, len(places) // 3)]
+        return self.chance.choice(few)
+
+    def of_producer(self, share: int) -> int:
+        """How many of a wave's blows its producer takes."""
+        if _PRODUCER not in self.kinds:
+            return 0
+        if set(self.kinds) == {_PRODUCER}:
+            return share
+        return min(share, self.chance.choice((0, 0, 1, 1, 2)))
+
+    def shares(self, blows: int, waves: int) -> list[int]:
+        """How many blows each wave gets."""
+        counted = Counter(self.chance.choices(range(waves), k=blows))
+        return [counted[wave] for wave in range(waves)]

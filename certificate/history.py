@@ -1,0 +1,162 @@
+"""A fresh history of a feed: a schema and a bucket of its own on running services, and what the conductor asks of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from certificate.stream import Stream, Wave
+from include.feeds import feed_named
+from include.stores.open import s3_client
+from include.stores.prepare import prepare_ledger
+from include.stores.s3 import S3Store
+from sluice.runtime import Settings, new_id, settings_from
+
+FINISHED = ("published", "quarantined", "duplicate")
+
+
+class History:
+    """One history. `environment` is what leads a run to it."""
+
+    def __init__(self, services: Mapping[str, str], feed: str, folder: Path) -> None:
+        self.feed = feed
+        self.spec = feed_named(feed)
+        self.folder = folder
+        self.bucket, self.schema = self.names()
+        self.options = f"-c search_path={self.schema} -c client_min_messages=warning"
+        self.environment = dict(services) | {"SLUICE_BUCKET": self.bucket, "PGOPTIONS": self.options}
+        self.where: Settings = settings_from(self.environment)
+        self.client = s3_client(self.where.s3)
+        self.store = S3Store(self.client)
+
+    def names(self) -> tuple[str, str]:
+        """The bucket and the schema."""
+        name = f"certificate-{secrets.token_hex(4)}"
+        return name, name.replace("-", "_")
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of the conductor's own, past the proxies."""
+        ledger = self.where.ledger
+        return psycopg.connect(
+            host=ledger.host,
+            port=ledger.port,
+            dbname=ledger.database,
+            user=ledger.user,
+            password=ledger.password,
+            options=self.options,
+            autocommit=True,
+            connect_timeout=10,
+        )
+
+    def rows(self, statement: str, values: Any = ()) -> list[dict[str, Any]]:
+        with self.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement.encode(), values).fetchall()
+
+    def through(self, s3_port: int, postgres_port: int) -> dict[str, str]:
+        """The environment of a run that goes through the proxies."""
+        return self.environment | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3_port}", "PGPORT": str(postgres_port)}
+
+    def make(self, stream: Stream) -> None:
+        """Schema, bucket, feed, reference."""
+        with psycopg.connect(**self.login(), autocommit=True) as connection:
+            connection.execute(f"create schema {self.schema}".encode())
+        self.client.create_bucket(Bucket=self.bucket)
+        with self.connect() as connection:
+            prepare_ledger(connection, self.bucket)
+            self.load_reference(connection, stream)
+
+    def load_reference(self, connection: psycopg.Connection[Any], stream: Stream) -> None:
+        from sluice.produce.sources import source
+        from sluice.reference.loader import load
+
+        path = self.folder / "importance.csv"
+        path.write_bytes(stream.importance)
+        load(
+            source(str(path)),
+            self.store,
+            connection,
+            bucket=self.bucket,
+            feed=self.feed,
+            name="importance",
+            loaded_by="certificate",
+            run_id=None,
+            new_id=new_id,
+            say=lambda _: None,
+        )
+
+    def source_of(self, wave: Wave, number: int) -> str:
+        """The file that the producer cuts."""
+        path = self.folder / f"source_{number}.csv"
+        path.write_bytes(wave.source)
+        return str(path)
+
+    def land(self, wave: Wave) -> None:
+        """Put a wave's files under their keys."""
+        for key, body in wave.objects:
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def registered(self) -> bool:
+        """Whether every object that lies in landing now is known as it is."""
+        known = {(row["key"], row["etag"]) for row in self.rows("select key, etag from file where latest and location = 'landing'")}
+        listed = self.store.objects(self.bucket, f"landing/{self.feed}/")
+        return all((stamp.key, stamp.etag) in known for stamp in listed if stamp.key.endswith(self.spec.endings))
+
+    def finished(self) -> bool:
+        """Whether nothing is left to do: all files decided, published and delivered, all batches too."""
+        waiting = self.rows(
+            """select (select count(*) from file where state::text <> all(%s) or delivered_at is null)
+                    + (select count(*) from batch where state = 'open' or (state = 'published' and delivered_at is null)) as left""",
+            (list(FINISHED),),
+        )
+        return waiting[0]["left"] == 0 and self.registered()
+
+    def let_go(self, run_id: str) -> None:
+        """What Airflow's callback does for a run that was killed."""
+        from include.stores.ledger import PostgresLedger
+
+        ledger = PostgresLedger(self.connect)
+        try:
+            ledger.let_go_of_run(self.spec, run_id)
+        finally:
+            ledger.close()
+
+    def remove(self) -> None:
+        """Take the schema and the bucket away."""
+        with psycopg.connect(**self.login(), autocommit=True) as connection:
+            connection.execute(f"drop schema if exists {self.schema} cascade".encode())
+        self.empty_bucket()
+        self.client.delete_bucket(Bucket=self.bucket)
+
+    def empty_bucket(self) -> None:
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            found = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
+            if found:
+                self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": found, "Quiet": True})  # type: ignore[typeddict-item]
+
+    def login(self) -> dict[str, Any]:
+        ledger = self.where.ledger
+        return {
+            "host": ledger.host,
+            "port": ledger.port,
+            "dbname": ledger.database,
+            "user": ledger.user,
+            "password": ledger.password,
+            "options": "-c client_min_messages=warning",
+        }
+
+
+@contextmanager
+def fresh(services: Mapping[str, str], feed: str, stream: Stream) -> Iterator[History]:
+    """A history that goes away at the end, unless an error leaves the block: then it is kept to be looked at."""
+    with TemporaryDirectory(prefix="certificate-") as folder:
+        history = History(services, feed, Path(folder))
+        history.make(stream)
+        yield history
+    history.remove()

@@ -1,0 +1,146 @@
+"""The sums of rounds, one JSON line each so that runs add up, and the certificate that is printed of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from certificate.places import When
+
+
+@dataclass
+class Round:
+    """What one history went through, and how it compares with the undisturbed one."""
+
+    feed: str
+    seed: int
+    number: int
+    kills: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+    recovered_after: list[float] = field(default_factory=list)
+    endings: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    doubled: int = 0
+    different: int = 0
+    unclear: int = 0
+    left_behind: int = 0
+    seconds: float = 0.0
+    first_difference: str = ""
+    code: str = ""
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.doubled or self.different or self.unclear or self.left_behind)
+
+
+@dataclass
+class Certificate:
+    """Rounds added up."""
+
+    rounds: list[Round] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        return sum(sum(one.kills.values()) for one in self.rounds)
+
+    @property
+    def faults(self) -> int:
+        return sum(sum(one.faults.values()) for one in self.rounds)
+
+    @property
+    def clean(self) -> bool:
+        return all(one.clean for one in self.rounds)
+
+    @property
+    def first_difference(self) -> str:
+        return next((f"seed {one.seed}, round {one.number}: {one.first_difference}" for one in self.rounds if not one.clean), "")
+
+    def by_place(self) -> Counter[str]:
+        """How often each place was struck, kills and faults."""
+        counted: Counter[str] = Counter()
+        for one in self.rounds:
+            counted.update(one.kills)
+            counted.update(one.faults)
+        return counted
+
+    def total(self, name: str) -> int:
+        return sum(getattr(one, name) for one in self.rounds)
+
+    def recovery(self) -> list[float]:
+        return sorted(seconds for one in self.rounds for seconds in one.recovered_after)
+
+    def to_json(self) -> dict[str, Any]:
+        times = self.recovery()
+        return {
+            "feeds": sorted({one.feed for one in self.rounds}),
+            "seeds": sorted({one.seed for one in self.rounds}),
+            "code": sorted({one.code for one in self.rounds}),
+            "rounds": len(self.rounds),
+            "kills": self.kills,
+            "faults": self.faults,
+            "by_place": dict(sorted(self.by_place().items())),
+            **{name: self.total(name) for name in ("lost", "doubled", "different", "unclear", "left_behind")},
+            "recovery_seconds": {"p50": round(median(times), 2), "max": round(times[-1], 2)} if times else None,
+            "seconds": round(sum(one.seconds for one in self.rounds), 1),
+            "first_difference": self.first_difference,
+        }
+
+    def text(self) -> str:
+        """The certificate as a person reads it."""
+        said = self.to_json()
+        what = f"Crash certificate of {', '.join(said['feeds'])}: seed {', '.join(map(str, said['seeds']))}"
+        how = f"{said['rounds']} rounds in {said['seconds']:.0f} s, code {', '.join(said['code'])}"
+        struck = f"{said['kills']} processes killed, {said['faults']} errors of the network and runs taken for dead"
+        found = f"lost {said['lost']}, doubled {said['doubled']}, different {said['different']}"
+        beside = f"failures without a clear sentence {said['unclear']}, objects that nothing refers to {said['left_behind']}"
+        lines = [f"{what}, {how}", struck, "", *_table(self.rounds), "", f"{found}; {beside}"]
+        if times := said["recovery_seconds"]:
+            lines.append(f"until the next run had the feed: p50 {times['p50']:.1f} s, max {times['max']:.1f} s")
+        lines.append(f"first difference: {said['first_difference']}" if said["first_difference"] else "no difference")
+        return "\n".join(lines)
+
+
+def _table(rounds: Iterable[Round]) -> list[str]:
+    """Blows by what was struck, when, and beside which effect."""
+    moments: dict[str, Counter[str]] = {}
+    effects: dict[str, Counter[str]] = {}
+    for one in rounds:
+        for place, times in (one.kills | one.faults).items():
+            target, moment, effect = parts(place)
+            moments.setdefault(target, Counter())[moment] += times
+            effects.setdefault(target, Counter())[effect] += times
+    lines = []
+    for target in sorted(effects, key=lambda name: (-effects[name].total(), name)):
+        how = ", ".join(f"{times} {moment}" for moment, times in moments[target].most_common())
+        lines.append(f"{effects[target].total():5} {target}: {how}")
+        lines.append("      " + ", ".join(f"{effect} {times}" for effect, times in effects[target].most_common()))
+    return lines
+
+
+def parts(place: str) -> tuple[str, str, str]:
+    """Target, moment and effect of a place as `Strike.place` names it.
+
+    >>> parts("S3 server, at a random instant after move: copy")
+    ('S3 server', 'at a random instant after', 'move: copy')
+    """
+    target, _, where = place.partition(", ")
+    moment = next(moment.value for moment in reversed(When) if where.startswith(moment.value))
+    return target, moment, where.removeprefix(moment).strip()
+
+
+def read(path: Path) -> list[Round]:
+    """The rounds of earlier runs."""
+    if not path.is_file():
+        return []
+    return [Round(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
+
+
+def append(path: Path, done: Round) -> None:
+    """Keep a round, so that the next run goes on after it."""
+    with path.open("a") as lines:
+        lines.write(json.dumps(asdict(done)) + "\n")

@@ -1,0 +1,69 @@
+"""What the certificate draws, compares and prints."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+from certificate import report
+from certificate.compare import differences
+from certificate.draw import Draw
+from certificate.places import WEIGHTS, Effect, Strike, Target, When
+from certificate.report import Certificate, Round
+from certificate.stream import transactions
+
+
+def strikes(seed: int, count: int) -> list[Strike]:
+    draw = Draw(random.Random(seed), Counter(), tuple(WEIGHTS))
+    found = []
+    for _ in range(count):
+        found.append(draw.strike(producer=False))
+        draw.struck[found[-1].place] += 1
+    return found
+
+
+def test_the_same_seed_deals_the_same_blows_and_streams() -> None:
+    assert strikes(3, 200) == strikes(3, 200)
+    assert strikes(3, 200) != strikes(4, 200)
+    assert transactions(3) == transactions(3)
+    assert transactions(3) != transactions(4)
+
+
+def test_in_the_long_run_every_effect_is_struck_before_and_after() -> None:
+    places = Counter(strike.place for strike in strikes(1, 3000))
+    for effect in set(Effect) - {Effect.CHUNK}:
+        for when in (When.BEFORE, When.AFTER):
+            assert places[f"{Target.INGEST}, {when} {effect}"] > 0, (effect, when)
+    assert {Target(place.partition(", ")[0]) for place in places} == set(Target) - {Target.PRODUCER, Target.SCHEDULER, Target.TASK}
+
+
+def test_a_postgres_strike_falls_beside_what_postgres_does() -> None:
+    for strike in strikes(2, 500):
+        if strike.target in {Target.POSTGRES, Target.POSTGRES_LOST_ANSWER}:
+            assert strike.effect not in {Effect.BRONZE, Effect.COPY, Effect.DETECTION_FILE, Effect.JOB}
+
+
+def test_nothing_is_different_in_equal_snapshots() -> None:
+    assert differences({"file": {"seq 1": {"state": "published"}}}, {"file": {"seq 1": {"state": "published"}}}) == []
+
+
+def test_of_a_file_that_differs_only_what_differs_is_told() -> None:
+    (one,) = differences({"file": {"seq 1": {"state": "published", "lines": 4}}}, {"file": {"seq 1": {"state": "accepted", "lines": 4}}})
+    assert str(one) == "different: file seq 1 is {'state': 'accepted'}, undisturbed {'state': 'published'}"
+
+
+def test_rounds_add_up_over_runs_and_one_difference_spoils_all(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.jsonl"
+    place = Strike(Target.INGEST, When.DURING, Effect.COPY).place
+    fault = Strike(Target.S3_LOST_ANSWER, When.BEFORE, Effect.BRONZE).place
+    report.append(path, Round("transactions", 1, 1, {place: 2}, {fault: 1}, [0.5, 1.5], seconds=2, code="abc"))
+    assert Certificate(report.read(path)).clean
+    report.append(path, Round("transactions", 2, 1, {place: 1}, {}, [4.0], doubled=1, first_difference="doubled: it", code="abc"))
+    certificate = Certificate(report.read(path))
+    assert (certificate.kills, certificate.faults, certificate.clean) == (3, 1, False)
+    assert certificate.by_place() == {place: 3, fault: 1}
+    assert certificate.to_json()["recovery_seconds"] == {"p50": 1.5, "max": 4.0}
+    text = certificate.text()
+    for said in ("seed 1, 2", "3 processes killed", "move: copy 3", "lost 0, doubled 1, different 0", "seed 2, round 1: doubled: it"):
+        assert said in text
