@@ -15,12 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.file import FileStamp, LedgerFile, ObjectRef
+from include.ingestion.file import LedgerFile, ObjectRef
 from include.ingestion.lifecycle import State
 
 HEADER = "step,customer,age,gender,zipcodeOri,merchant,zipMerchant,category,amount,fraud\n"
@@ -45,21 +44,6 @@ class FolderStore:
     def delete(self, bucket: str, key: str, etag: str | None = None) -> bool:  # noqa: ARG002
         (self._folder / bucket / key).unlink()
         return True
-
-    def objects(self, bucket: str, prefix: str) -> Iterator[FileStamp]:
-        raise NotImplementedError
-
-    def folders(self, bucket: str, prefix: str) -> tuple[list[str], list[FileStamp]]:
-        raise NotImplementedError
-
-    def head(self, bucket: str, key: str) -> FileStamp | None:
-        raise NotImplementedError
-
-    def read_bytes(self, bucket: str, key: str, etag: str | None = None) -> bytes:
-        raise NotImplementedError
-
-    def copy(self, bucket: str, key: str, to_bucket: str, to_key: str, *, etag: str) -> ObjectRef:
-        raise NotImplementedError
 
 
 def write_rows(path: Path, rows: int) -> None:

@@ -54,6 +54,7 @@ def test_a_jar_that_is_there_is_not_fetched_again(tmp_path: Path, published: lis
     (tmp_path / JAR.file_name).write_bytes(GOOD)
 
     jars.fetch([JAR], tmp_path, pytest.fail)
+    assert (tmp_path / JAR.file_name).read_bytes() == GOOD
 
 
 def test_a_broken_jar_is_fetched_anew(tmp_path: Path, published: list[bytes]) -> None:
