@@ -13,21 +13,21 @@ _REFERRED = """
     union select key from detection_file
     union select key from reference
 """
-_ATTEMPTS = """select format('state/%s/batch=%s/attempt=%s/', feed, lpad(batch::text, 8, '0'), attempt) as folder
+_ATTEMPTS = """select format('state/%%s/batch=%%s/attempt=%%s/', feed, lpad(batch::text, 8, '0'), attempt) as folder
                from batch where state in ('published', 'open')"""
 _ERRORS = "select file_id from file where state::text in ('quarantined', 'discarded', 'replaying') or rejects is not null"
-_PEOPLES = ("landing/", "data_docs/", "fixes/")
+_NOT_MEANT = ("landing/", "fixes/", "data_docs/", "journal/")
 
 
 def unreferred(history: History) -> list[str]:
-    """Objects that neither a row of the ledger names nor follow from one; what people put there is not meant."""
+    """Objects that neither a row of the ledger names nor follow from one; what people put there, pages and the journal are not meant."""
     referred = {row["key"] for row in history.rows(_REFERRED)}
     folders = {row["folder"] for row in history.rows(_ATTEMPTS)}
     refused = {str(row["file_id"]) for row in history.rows(_ERRORS)}
     left = []
     for stamp in history.store.objects(history.bucket, ""):
         key = stamp.key
-        if key.startswith(_PEOPLES) or key in referred:
+        if key.startswith(_NOT_MEANT) or key in referred:
             continue
         if any(key in {f"{folder}manifest.json", f"{folder}request.json"} for folder in folders):
             continue

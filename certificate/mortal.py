@@ -24,6 +24,7 @@ _WRITES = {
     "bronze/": Effect.BRONZE,
     "detections/": Effect.DETECTION_FILE,
     "error/": Effect.REPORT,
+    "journal/": Effect.JOURNAL,
 }
 _IN_STATE = {"request.json": Effect.REQUEST, "manifest.json": Effect.MANIFEST}
 _COPIES = {"error/": Effect.COPY, "archive/": Effect.ARCHIVE}

@@ -22,6 +22,7 @@ class Effect(enum.StrEnum):
     STATE = "state write"
     MANIFEST = "manifest"
     PUBLISH = "publish commit"
+    JOURNAL = "journal entry"
     DETECTION_FILE = "detection file"
     BATCH_DELIVERED = "batch delivered"
     REPORT = "report"
@@ -112,14 +113,24 @@ WEIGHTS: dict[str, int] = {"ingest": 60, "producer": 8, "network": 16, "postgres
 IN_S3 = frozenset(
     {
         *(Effect.LISTING, Effect.READING, Effect.BRONZE, Effect.REQUEST, Effect.STATE, Effect.MANIFEST, Effect.DETECTION_FILE),
-        *(Effect.REPORT, Effect.REJECTS, Effect.COPY, Effect.DELETE, Effect.ARCHIVE, Effect.MERGE, Effect.CHUNK, Effect.OTHER_WRITE),
+        *(
+            Effect.JOURNAL,
+            Effect.REPORT,
+            Effect.REJECTS,
+            Effect.COPY,
+            Effect.DELETE,
+            Effect.ARCHIVE,
+            Effect.MERGE,
+            Effect.CHUNK,
+            Effect.OTHER_WRITE,
+        ),
     }
 )
 OFTEN_REACHED = frozenset(
     {
         *(Effect.LISTING, Effect.LEASE, Effect.REGISTRATION, Effect.READING, Effect.BRONZE, Effect.VERDICTS, Effect.DECISION),
         *(Effect.ATTEMPT, Effect.REQUEST, Effect.JOB, Effect.STATE, Effect.MANIFEST, Effect.PUBLISH, Effect.FILE_DELIVERED),
-        *(Effect.BATCH_DELIVERED, Effect.COPY, Effect.DELETE, Effect.ARCHIVE, Effect.LETTING_GO),
+        *(Effect.JOURNAL, Effect.BATCH_DELIVERED, Effect.COPY, Effect.DELETE, Effect.ARCHIVE, Effect.LETTING_GO),
     }
 )
 """Effects that nearly every run with files has; the others want luck, and are drawn more seldom so that rounds stay short."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from certificate.history import History
 from certificate.leftovers import missing, unreferred
 from certificate.stream import Stream
@@ -12,8 +10,6 @@ from certificate.victim import Task, Victim, Work
 
 def tidied(history: History, stream: Stream, *, archive: bool) -> list[str]:
     """What is wrong after it: differences that reconcile leaves, objects that nothing refers to, objects that are missing."""
-    if find_spec("include.ingestion.reconcile") is None:
-        return []
     task = Task(history.feed, history.environment, "certificate-reconcile", stream.parameters, archive=archive, work=Work.RECONCILE)
     ending = Victim(task).end()
     if ending.code:

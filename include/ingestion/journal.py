@@ -62,7 +62,7 @@ def write_journal(ports: Ports, spec: FeedSpec, batches: Sequence[int], files: S
 
 def _reached(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Position:
     seqs = [row["seq"] for row in rows["file"]]
-    return Position(max(seqs, default=0), max((row["state_version"] for row in rows["batch"]), default=0))
+    return Position(max(seqs, default=0), max((row["state_version"] or 0 for row in rows["batch"]), default=0))
 
 
 def newest(ports: Ports, spec: FeedSpec) -> Position | None:
