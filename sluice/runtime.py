@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.ingestion.feed import FeedSpec
     from include.ingestion.file import LedgerFile, ObjectRef
     from include.ingestion.ports import Gate, Job, ObjectStore, Parents, Ports, Say
-    from include.ingestion.reread import Recount, Reread
+    from include.ingestion.repair.reread import Recount, Reread
     from include.ingestion.verdict import Verdict
     from include.stores.ledger import PostgresLedger
 

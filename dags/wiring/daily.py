@@ -88,8 +88,8 @@ def ask(feed: str) -> str:
 @task(max_active_tis_per_dag=1, execution_timeout=dt.timedelta(hours=12))
 def ingest(feed: str) -> dict[str, Any]:
     """Ingest what is missing of the date, by the same five steps, until nothing of it waits."""
-    from include.ingestion.backfill import account, ingest_date
     from include.ingestion.ingest import Progress
+    from include.ingestion.past.backfill import account, ingest_date
 
     progress = Progress()
     with _day(feed) as (ports, spec, run, date):
@@ -102,7 +102,7 @@ def ingest(feed: str) -> dict[str, Any]:
 @task(max_active_tis_per_dag=1, execution_timeout=dt.timedelta(hours=4))
 def verify(feed: str) -> str:
     """Compare the date's objects with the ledger, make good what can be, and see that every count adds up."""
-    from include.ingestion.backfill import verify_date
+    from include.ingestion.past.backfill import verify_date
 
     with _day(feed) as (ports, spec, run, date):
         said = verify_date(ports, spec, run, date)
@@ -113,8 +113,8 @@ def verify(feed: str) -> str:
 @task(max_active_tis_per_dag=1, execution_timeout=dt.timedelta(hours=12))
 def reprocess(feed: str) -> dict[str, Any]:
     """Evaluate the date once more in shadow and compare; leaves a certificate, publishes nothing."""
-    from include.ingestion.backfill import reprocess as compare_dates
-    from include.ingestion.comparison import Kind
+    from include.ingestion.past.backfill import reprocess as compare_dates
+    from include.ingestion.past.comparison import Kind
 
     context = get_current_context()
     if not context["params"]["reprocess"]:
@@ -170,7 +170,7 @@ def given_to(spec: FeedSpec, context: Context) -> dict[str, int]:
     Raises:
         UsageError: there are some, and nothing is to be compared.
     """
-    from include.ingestion.backfill import thresholds_given
+    from include.ingestion.past.backfill import thresholds_given
 
     params = context["params"]
     given = {parameter.name: params[parameter.name] for parameter in spec.parameters if params[parameter.name] is not None}

@@ -47,7 +47,7 @@ def replay(spec: FeedSpec) -> None:
 @task(execution_timeout=dt.timedelta(hours=1))
 def _replay(feed: str) -> dict[str, Any]:
     """Show what a replay would do, or do it and wake the feed's ingest."""
-    from include.ingestion import replay as replays
+    from include.ingestion.repair import replay as replays
 
     context, spec = get_current_context(), feed_named(feed)
     params = context["params"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from include.ingestion.errors import FeedBusy
-from include.ingestion.failing import WorkFailed
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Ports
+from include.ingestion.repair.failing import WorkFailed
 from include.ingestion.run import Run
 from include.ingestion.steps.deliver import Delivered, deliver
 from include.ingestion.steps.discover import discover

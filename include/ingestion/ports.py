@@ -8,24 +8,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from include.ingestion.backfill_certificate import Certificate
 from include.ingestion.batch import Attempt, Batch, Waiting
-from include.ingestion.failing import Failed
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, LedgerFile, ObjectRef, Registration, Settled, Source
-from include.ingestion.fix import FixParent
 from include.ingestion.kept import KeptFile
-from include.ingestion.outcome import Change, Difference, Key, Outcome, Stretch
+from include.ingestion.past.certificate import Certificate
+from include.ingestion.past.outcome import Change, Difference, Key, Outcome, Stretch
+from include.ingestion.past.recorded import JudgedBy, RecordedBatch
 from include.ingestion.reconcile.books import Books
 from include.ingestion.reconcile.inventory import Expected
-from include.ingestion.recorded import JudgedBy, RecordedBatch
-from include.ingestion.reread import Recount, Reread
+from include.ingestion.repair.failing import Failed
+from include.ingestion.repair.fix import FixParent
+from include.ingestion.repair.reread import Recount, Reread
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
 
 if TYPE_CHECKING:
-    from include.ingestion.journal import Added, Position
     from include.ingestion.reconcile.look import Pass
+    from include.ingestion.repair.journal import Added, Position
 
 Say = Callable[[str], None]
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from include.ingestion.contract import Contract
 from include.ingestion.errors import ObjectGone
-from include.ingestion.fix import FixParent, refused_references
 from include.ingestion.ports import ObjectStore, Parents
-from include.ingestion.rejudge import as_it_lies
+from include.ingestion.repair.fix import FixParent, refused_references
+from include.ingestion.repair.rejudge import as_it_lies
 from include.ingestion.verdict import Fault
 from include.quality.dialect import Unreadable
 from include.quality.formats import is_zipped, layout_reader_for

@@ -12,7 +12,7 @@ from include.ingestion.errors import EnvironmentFailure, ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import Kind, LedgerFile, ObjectRef
 from include.ingestion.ports import ObjectStore, Parents, Say
-from include.ingestion.reread import Recount, Reread
+from include.ingestion.repair.reread import Recount, Reread
 from include.ingestion.verdict import Fault, Verdict
 from include.quality.bronze import Bronze, typed
 from include.quality.fix_reader import Corrections, NoParents, read_corrections

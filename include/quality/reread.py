@@ -19,7 +19,7 @@ from include.ingestion.errors import ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile, ObjectRef
 from include.ingestion.ports import ObjectStore
-from include.ingestion.reread import Recount, Reread
+from include.ingestion.repair.reread import Recount, Reread
 from include.quality.bronze import FILE_ID, Digest
 from include.quality.formats import is_zipped, reader_for
 from include.quality.lines import PIECE_BYTES, Condemned, Content

@@ -15,7 +15,7 @@ from include.feeds.transactions.state import parquet_table
 from include.ingestion.batch import Batch
 from include.ingestion.errors import ObjectGone
 from include.ingestion.file import ObjectRef
-from include.ingestion.outcome import Change, Difference, Finding, Key, Outcome, Stretch
+from include.ingestion.past.outcome import Change, Difference, Finding, Key, Outcome, Stretch
 from include.ingestion.ports import ObjectStore
 from include.stores.ledger.session import LedgerSession
 

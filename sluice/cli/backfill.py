@@ -34,10 +34,10 @@ def backfill(
 
     A difference ends with exit code 1 and a sentence that names the first row that differs; with thresholds given it is what was asked for.
     """
-    from include.ingestion import backfill as past
-    from include.ingestion.backfill_certificate import file_as_json
-    from include.ingestion.comparison import ReplayDiffers
     from include.ingestion.ingest import Progress
+    from include.ingestion.past import backfill as past
+    from include.ingestion.past.certificate import file_as_json
+    from include.ingestion.past.comparison import ReplayDiffers
     from include.ingestion.run import Run
     from sluice.runtime import command_run_id, now, open_ports, settings
 

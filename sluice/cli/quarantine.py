@@ -96,8 +96,8 @@ def replay(
     The bytes get a row and the next place in the order, as if they had arrived now, and both files keep their history. The refused
     file is discarded once they are accepted; if they are refused too, it stays quarantined as it was.
     """
-    from include.ingestion import replay as replays
     from include.ingestion.ingest import Progress, until_empty
+    from include.ingestion.repair import replay as replays
     from include.ingestion.run import Run
     from sluice.runtime import command_run_id, now, open_ledger, open_ports, settings
 

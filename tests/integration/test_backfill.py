@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.ingestion.backfill import DateHeld, ingest_date, reprocess, verify_date
-from include.ingestion.comparison import Comparison, Kind, ReplayDiffers
 from include.ingestion.feed import FeedSpec, OnQuarantine
 from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.outcome import Change
+from include.ingestion.past.backfill import DateHeld, ingest_date, reprocess, verify_date
+from include.ingestion.past.comparison import Comparison, Kind, ReplayDiffers
+from include.ingestion.past.outcome import Change
 from sluice.runtime import open_ports
 from tests import naive
 from tests.integration.world import HEADER, SMALL, World, row

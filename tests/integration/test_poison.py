@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from include.ingestion.errors import EnvironmentFailure
-from include.ingestion.failing import WorkFailed
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
 from include.ingestion.ingest import Progress, ingest_once, until_empty
 from include.ingestion.ports import Gate, Job, Ports, Say
-from include.ingestion.replay import replay
+from include.ingestion.repair.failing import WorkFailed
+from include.ingestion.repair.replay import replay
 from include.ingestion.verdict import Verdict
 from tests.integration.world import HEADER, World, row
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.ingestion.errors import UsageError
-from include.ingestion.replay import plan, replay
+from include.ingestion.repair.replay import plan, replay
 from include.ingestion.steps.discover import discover
 from tests.integration.world import HEADER, World, row
 

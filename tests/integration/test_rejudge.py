@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from include.ingestion.ingest import Progress, until_empty
-from include.ingestion.rejudge import Rejudged, rejudge, take_back
+from include.ingestion.repair.rejudge import Rejudged, rejudge, take_back
 from tests.integration.world import HEADER, World, row
 
 

@@ -10,7 +10,7 @@ from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
 from include.ingestion.reconcile.finding import Code, Finding
 from include.ingestion.reconcile.look import Look
-from include.ingestion.rejudge import as_it_lies
+from include.ingestion.repair.rejudge import as_it_lies
 
 _TAKEN = frozenset({State.ACCEPTED, State.PUBLISHED, State.SUPERSEDED})
 _LOOK = "docs/runbooks/ledger-and-bucket.md"

@@ -9,7 +9,7 @@ from include.ingestion.kept import KeptFile
 from include.ingestion.reconcile.finding import Code, Finding
 from include.ingestion.reconcile.look import Look, in_groups
 from include.ingestion.reconcile.stock import BRONZE, REJECTS
-from include.ingestion.rejudge import Rejudged, rejudge, take_back
+from include.ingestion.repair.rejudge import Rejudged, rejudge, take_back
 
 _TOGETHER = 20
 Problems = Mapping[Code, tuple[str, str]]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.ingestion.feed import FeedSpec
-from include.ingestion.journal import catch_up
 from include.ingestion.ports import Ports
 from include.ingestion.reconcile.arrivals import arrivals
 from include.ingestion.reconcile.counted import counted, sums
@@ -22,6 +21,7 @@ from include.ingestion.reconcile.reports import reports
 from include.ingestion.reconcile.stock import ORIGINAL, list_bucket, list_ledger
 from include.ingestion.reconcile.tally import Tally
 from include.ingestion.reconcile.unreferred import unreferred
+from include.ingestion.repair.journal import catch_up
 from include.ingestion.run import Run
 
 # Before the ledger's pointers are looked at, and after; each is done with before the next begins.

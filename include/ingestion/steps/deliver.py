@@ -10,9 +10,9 @@ from include.ingestion import keys
 from include.ingestion.errors import EnvironmentFailure, ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
-from include.ingestion.journal import write_journal
 from include.ingestion.lifecycle import State
 from include.ingestion.ports import ObjectStore, Ports, Undelivered
+from include.ingestion.repair.journal import write_journal
 from include.ingestion.run import Run
 
 _PIECE = 1 << 20

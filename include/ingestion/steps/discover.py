@@ -10,8 +10,8 @@ from functools import partial
 from include.ingestion import keys
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, LedgerFile, Source
-from include.ingestion.journal import refuse_if_behind
 from include.ingestion.ports import ObjectStore, Ports
+from include.ingestion.repair.journal import refuse_if_behind
 from include.ingestion.run import Run
 
 RECENT_DATES = 3

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
 from include.ingestion.errors import EnvironmentFailure, LeaseLost
-from include.ingestion.failing import WorkFailed, described, outage
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Ports
+from include.ingestion.repair.failing import WorkFailed, described, outage
 from include.ingestion.run import Run
 
 

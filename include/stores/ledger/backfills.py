@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from psycopg.types.json import Jsonb
 
-from include.ingestion.backfill_certificate import Certificate, file_as_json
 from include.ingestion.batch import Batch
-from include.ingestion.comparison import Comparison, FileComparison, Kind
 from include.ingestion.feed import FeedSpec
 from include.ingestion.kept import KeptFile
-from include.ingestion.recorded import JudgedBy, RecordedBatch
+from include.ingestion.past.certificate import Certificate, file_as_json
+from include.ingestion.past.comparison import Comparison, FileComparison, Kind
+from include.ingestion.past.recorded import JudgedBy, RecordedBatch
 from include.ingestion.run import Run
 from include.stores.ledger.batches import batch_from
 from include.stores.ledger.files import KEPT, kept_file

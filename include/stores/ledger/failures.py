@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from include.ingestion.batch import Attempt
 from include.ingestion.errors import LeaseLost
-from include.ingestion.failing import Failed
 from include.ingestion.feed import FeedSpec
+from include.ingestion.repair.failing import Failed
 from include.ingestion.run import Run
 from include.ingestion.verdict import Fault
 from include.stores.ledger.fixes import note

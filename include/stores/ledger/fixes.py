@@ -10,8 +10,8 @@ from include.ingestion.decide import Candidate, Decision
 from include.ingestion.errors import FileUnknown, UsageError
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, Kind, LedgerFile
-from include.ingestion.fix import FixParent
 from include.ingestion.lifecycle import State
+from include.ingestion.repair.fix import FixParent
 from include.ingestion.run import Run
 from include.stores.ledger.files import kept_file, ledger_file
 from include.stores.ledger.session import Cursor, LedgerSession

@@ -10,8 +10,8 @@ from psycopg.types.json import Jsonb
 
 from include.ingestion.errors import JournalIncomplete
 from include.ingestion.feed import FeedSpec
-from include.ingestion.journal import Added, Position
 from include.ingestion.ports import Results
+from include.ingestion.repair.journal import Added, Position
 from include.ingestion.run import Run
 from include.stores.ledger.batches import batch_from
 from include.stores.ledger.session import Cursor, LedgerSession

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.backfill import (
+from include.ingestion.batch import Batch, BatchFile
+from include.ingestion.errors import UsageError
+from include.ingestion.file import LedgerFile, ObjectRef
+from include.ingestion.kept import KeptFile
+from include.ingestion.lifecycle import State
+from include.ingestion.past.backfill import (
     DateDoesNotAddUp,
     account,
     certificate_name,
@@ -19,17 +24,12 @@ from include.ingestion.backfill import (
     problems_of,
     thresholds_given,
 )
-from include.ingestion.backfill_certificate import Certificate, as_json, json_body, text_body
-from include.ingestion.batch import Batch, BatchFile
-from include.ingestion.compare import batch_files, changes_between, first_found, may_take_part, with_files
-from include.ingestion.comparison import Comparison, FileComparison, Kind, Now, ReplayDiffers, Side, judged
-from include.ingestion.errors import UsageError
-from include.ingestion.file import LedgerFile, ObjectRef
-from include.ingestion.kept import KeptFile
-from include.ingestion.lifecycle import State
-from include.ingestion.outcome import Change, Difference, Finding
-from include.ingestion.recorded import JudgedBy
-from include.ingestion.rejudge import Rejudged
+from include.ingestion.past.certificate import Certificate, as_json, json_body, text_body
+from include.ingestion.past.compare import batch_files, changes_between, first_found, may_take_part, with_files
+from include.ingestion.past.comparison import Comparison, FileComparison, Kind, Now, ReplayDiffers, Side, judged
+from include.ingestion.past.outcome import Change, Difference, Finding
+from include.ingestion.past.recorded import JudgedBy
+from include.ingestion.repair.rejudge import Rejudged
 from include.ingestion.run import Run
 from include.ingestion.verdict import Fault, Verdict
 

@@ -9,7 +9,7 @@ import pytest
 
 from include.feeds.transactions.spec import TRANSACTIONS
 from include.ingestion.errors import EnvironmentFailure, ObjectGone
-from include.ingestion.failing import Failed, WorkFailed, described, outage
+from include.ingestion.repair.failing import Failed, WorkFailed, described, outage
 
 
 def services(down: str = "") -> Any:

@@ -8,9 +8,9 @@ import datetime as dt
 import pytest
 
 from include.ingestion.file import Kind, LedgerFile
-from include.ingestion.fix import FixParent
 from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
+from include.ingestion.repair.fix import FixParent
 from include.ingestion.verdict import Fault, Verdict
 from include.quality.gate import GreatExpectationsGate
 from tests.unit.quality.desk import BUCKET, HEADER, ROW, Desk

@@ -8,7 +8,7 @@ from include.ingestion import keys
 from include.ingestion.batch import Batch
 from include.ingestion.errors import SluiceError
 from include.ingestion.feed import FeedSpec
-from include.ingestion.outcome import Outcome, Stretch
+from include.ingestion.past.outcome import Outcome, Stretch
 from include.ingestion.ports import Ports
 
 

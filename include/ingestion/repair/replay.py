@@ -14,7 +14,7 @@ from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, Kind, LedgerFile
 from include.ingestion.kept import KeptFile
 from include.ingestion.ports import ObjectStore, Ports
-from include.ingestion.rejudge import as_it_lies, take_back
+from include.ingestion.repair.rejudge import as_it_lies, take_back
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from include.ingestion.batch import Batch
 from include.ingestion.errors import SluiceError
 from include.ingestion.kept import KeptFile
-from include.ingestion.outcome import Change, Difference
-from include.ingestion.recorded import NOBODY, JudgedBy
+from include.ingestion.past.outcome import Change, Difference
+from include.ingestion.past.recorded import NOBODY, JudgedBy
 
 Given = Mapping[str, int]
 

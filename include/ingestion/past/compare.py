@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from include.ingestion.batch import Batch, BatchFile
-from include.ingestion.comparison import Comparison, FileComparison, Given, Kind, Now, Side, judged
 from include.ingestion.decide import NOT_IN_THE_BYTES
 from include.ingestion.errors import ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import ObjectRef
 from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
-from include.ingestion.outcome import Change, Difference, Finding, Key, Outcome, Stretch, digest_of
+from include.ingestion.past.comparison import Comparison, FileComparison, Given, Kind, Now, Side, judged
+from include.ingestion.past.outcome import Change, Difference, Finding, Key, Outcome, Stretch, digest_of
+from include.ingestion.past.recorded import NOBODY, JudgedBy, RecordedBatch
+from include.ingestion.past.shadow import remove_shadow, shadow
 from include.ingestion.ports import Ports
-from include.ingestion.recorded import NOBODY, JudgedBy, RecordedBatch
-from include.ingestion.rejudge import Rejudged, rejudge, take_back
-from include.ingestion.shadow import remove_shadow, shadow
+from include.ingestion.repair.rejudge import Rejudged, rejudge, take_back
 from include.ingestion.verdict import Fault
 from include.version import code_version
 

@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from include.ingestion import keys
-from include.ingestion.backfill_certificate import Certificate, json_body, text_body
-from include.ingestion.compare import compare
-from include.ingestion.comparison import Comparison, Given, Kind, ReplayDiffers
 from include.ingestion.errors import LeaseLost, SluiceError, UsageError
-from include.ingestion.failing import WorkFailed
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ingest import Progress, ingest_once, waiting_for_others
 from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
+from include.ingestion.past.certificate import Certificate, json_body, text_body
+from include.ingestion.past.compare import compare
+from include.ingestion.past.comparison import Comparison, Given, Kind, ReplayDiffers
 from include.ingestion.ports import Ports
 from include.ingestion.reconcile.look import Scope
 from include.ingestion.reconcile.reconcile import reconcile, worst_first
+from include.ingestion.repair.failing import WorkFailed
 from include.ingestion.run import Run
 
 _NOT_DECIDED = frozenset({State.REGISTERED, State.ACCEPTED, State.REPLAYING})

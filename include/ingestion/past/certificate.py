@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from include.ingestion.comparison import Comparison, FileComparison, Kind
-from include.ingestion.outcome import Change
+from include.ingestion.past.comparison import Comparison, FileComparison, Kind
+from include.ingestion.past.outcome import Change
 
 FORMAT = 1
 
