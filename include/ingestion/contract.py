@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from include.ingestion.errors import UsageError
 
 MONEY = r"[0-9]{1,9}(\.[0-9]{1,2})?"
+
+_MOST = str(2**63 - 1)
+_NINETEEN = "|".join(
+    [_MOST, *(f"{_MOST[:place]}[0-{int(digit) - 1}][0-9]{{{18 - place}}}" for place, digit in enumerate(_MOST) if digit > "0")]
+)  # the numbers of 19 digits up to 2^63 - 1
+BIGINT = rf"-?(?:[0-9]{{1,18}}|{_NINETEEN})|-{2**63}"
+COUNT = rf"(?!0+\Z)(?:[0-9]{{1,18}}|{_NINETEEN})"  # a whole number from 1 that a bigint holds
+
+_COMMON = r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+_LEAP = r"(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
+DATE = rf"(?:[1-9][0-9]{{3}}-{_COMMON}|{_LEAP}-02-29)"
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+_ZONE = r"(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
+TIMESTAMP = rf"(?!9999-12-31.*[0-9]-)(?:{DATE})(?:[T ]{_TIME}{_ZONE}?)?"
+
+NO_BIGINT = "is no whole number that a bigint holds"
+NO_COUNT = "is no whole number from 1"
+NO_MONEY = "is no amount like 1234.50"
+NO_DATE = "is no date like 2026-11-21"
+NO_TIMESTAMP = "is neither a date nor a timestamp like 2026-11-21T10:00:00Z"
 
 
 class Stored(enum.Enum):
@@ -18,6 +39,9 @@ class Stored(enum.Enum):
     TEXT = "text"
     BIGINT = "bigint"
     CENTS = "cents"  # money text to exact integer cents
+    DECIMAL = "decimal"  # money text to decimal(12, 2)
+    DATE = "date"
+    TIMESTAMP = "timestamp"  # microseconds, UTC; text without a zone is UTC, a date alone its midnight
 
 
 @dataclass(frozen=True)
@@ -31,6 +55,9 @@ class Column:
         one_of: the only values allowed, or None.
         stored: its type in bronze.
         stored_as: its name in bronze; the file's name where empty.
+        says: what is said of a value that does not match, after the column's name; where empty, the expression is shown.
+        optional: whether a file may be without it altogether; it is null throughout then.
+        path: where the value lies in a JSON record, from the outermost key; the name alone where empty.
     """
 
     name: str
@@ -39,10 +66,71 @@ class Column:
     one_of: tuple[str, ...] | None = None
     stored: Stored = Stored.TEXT
     stored_as: str = ""
+    says: str = field(default="", repr=False)
+    optional: bool = field(default=False, repr=False)
+    path: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def bronze_name(self) -> str:
         return self.stored_as or self.name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that lead to the value in a JSON record."""
+        return self.path or (self.name,)
+
+
+def bigint(name: str, *, null: bool = False, optional: bool = False) -> Column:
+    """A column of whole numbers."""
+    return Column(name, null, BIGINT, stored=Stored.BIGINT, says=NO_BIGINT, optional=optional)
+
+
+def money(name: str, *, null: bool = False) -> Column:
+    """A column of amounts, exact to the cent."""
+    return Column(name, null, MONEY, stored=Stored.DECIMAL, says=NO_MONEY)
+
+
+def date(name: str, *, null: bool = False) -> Column:
+    """A column of calendar dates."""
+    return Column(name, null, DATE, stored=Stored.DATE, says=NO_DATE)
+
+
+def timestamp(name: str, *, null: bool = False) -> Column:
+    """A column of dates or timestamps, kept as instants."""
+    return Column(name, null, TIMESTAMP, stored=Stored.TIMESTAMP, says=NO_TIMESTAMP)
+
+
+def text(name: str, *, null: bool = False) -> Column:
+    """A column of any text."""
+    return Column(name, null)
+
+
+@dataclass(frozen=True)
+class IsProduct:
+    """In each row the money in `column` is that in `price` times the whole number in `quantity`, to the cent."""
+
+    column: str
+    price: str
+    quantity: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.column, self.price, self.quantity
+
+
+@dataclass(frozen=True)
+class NotAfterFile:
+    """In each row the date in `column` is at most `days` after the file's date."""
+
+    column: str
+    days: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+RowRule = IsProduct | NotAfterFile
 
 
 @dataclass(frozen=True)
@@ -50,13 +138,15 @@ class Contract:
     """The promise of one feed's files.
 
     Attributes:
-        columns: the mandatory columns, in the order bronze keeps them.
+        columns: the columns of the feed, in the order bronze keeps them; mandatory where not optional.
         ignored: columns that may be there and are not read.
         delimiter, quote: one byte each, as text.
         multiline: whether a quoted value may span lines; no reader of this release reads such files, so it is refused.
         tolerance: the share of rejected rows above which the whole file is quarantined.
         max_bytes: refused above this many bytes of content, after decompression.
-        max_line_bytes: a physical line longer than this condemns the file (memory stays bounded).
+        max_line_bytes: a physical line or JSON element longer than this condemns the file (memory stays bounded).
+        rules: what a row must keep beyond its single values; a row with a value missing or unreadable breaks none.
+        summed: the money column that reconciliation adds up; the first column of money where empty.
     """
 
     version: int
@@ -68,22 +158,43 @@ class Contract:
     tolerance: Fraction = Fraction(1, 10)
     max_bytes: int = 64 * 2**30
     max_line_bytes: int = 16 * 2**20
+    rules: tuple[RowRule, ...] = ()
+    summed: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no reader keeps.
 
         Raises:
-            UsageError: `multiline`.
+            UsageError: `multiline`, or a rule on a column that is not there.
         """
         if self.multiline:
             raise UsageError("a contract cannot be multiline in this release: a record is one line, and no reader joins several")
+        strangers = {name for rule in self.rules for name in rule.columns}.difference(self.names)
+        if strangers:
+            raise UsageError(f"a rule of the contract names {', '.join(sorted(strangers))}, which is none of its columns")
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
     @property
+    def mandatory(self) -> tuple[str, ...]:
+        """The names that every file has."""
+        return tuple(column.name for column in self.columns if not column.optional)
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
     def digest(self) -> str:
         """The first 12 hex digits of a sha256 over everything the contract says: recorded with what it judged."""
         said = repr((self.version, self.columns, sorted(self.ignored), self.delimiter, self.quote, self.multiline, self.tolerance))
+        said += "".join(f";{told!r}" for told in self._told_beyond())
         return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    def _told_beyond(self) -> Iterator[object]:
+        """What contracts could not say when the first digests were recorded; nothing where this one does not say it either."""
+        for column in self.columns:
+            if column.optional or column.path:
+                yield column.name, column.optional, column.path
+        yield from self.rules

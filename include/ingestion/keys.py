@@ -13,6 +13,7 @@ _BATCH_ATTEMPT = re.compile(r"state/[^/]+/batch=([0-9]+)/attempt=([0-9]+)/[^/]+"
 _REPLACEMENT = "replacement="
 _REPORTS = ("report.json", "rejects.csv")
 FIX_ENDINGS = (".csv",)
+EVERY_FORMAT = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz", ".parquet")
 
 
 def landing(feed: str) -> str:

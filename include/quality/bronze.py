@@ -18,7 +18,21 @@ from include.quality.records import Mask, Rows
 ADDITIONAL, FILE_ID, LINE = "additional_column", "_file_id", "_line"
 _CENTS_A_UNIT = pa.scalar(100, pa.decimal128(3, 0))
 _MONEY = pa.decimal128(20, 2)
+_TYPES = {
+    Stored.TEXT: pa.string(),
+    Stored.BIGINT: pa.int64(),
+    Stored.CENTS: pa.int64(),
+    Stored.DECIMAL: pa.decimal128(12, 2),
+    Stored.DATE: pa.date32(),
+    Stored.TIMESTAMP: pa.timestamp("us", "UTC"),
+}
 _MOST_TOUCHED = 2000
+
+
+def bronze_schema(contract: Contract) -> pa.Schema:
+    """What every bronze object of the contract holds, in order."""
+    named = [(column.bronze_name, _TYPES[column.stored]) for column in contract.columns]
+    return pa.schema([*named, (ADDITIONAL, pa.string()), (LINE, pa.int64()), (FILE_ID, pa.int64())])
 
 
 def typed(contract: Contract, rows: Rows, accepted: Mask) -> pa.Table:
@@ -30,12 +44,7 @@ def typed(contract: Contract, rows: Rows, accepted: Mask) -> pa.Table:
     if not accepted.all():
         table = table.filter(pa.array(accepted))
     for place, column in enumerate(contract.columns):
-        values = table.column(place)
-        if column.stored is Stored.BIGINT:
-            values = values.cast(pa.string()).cast(pa.int64())
-        elif column.stored is Stored.CENTS:
-            values = _cents(values)
-        table = table.set_column(place, column.bronze_name, values)
+        table = table.set_column(place, column.bronze_name, _stored(table.column(place), column.stored))
     return table
 
 
@@ -95,7 +104,7 @@ class Digest:
                     values.update(text.buffers()[2][int(offsets[0]) : int(offsets[-1])])
             else:
                 sizes.update(pc.is_valid(column).cast(pa.uint8()).to_numpy())
-                values.update(pc.fill_null(column, 0).to_numpy())
+                values.update(pc.fill_null(_whole(column), 0).to_numpy())
 
     def hexdigest(self) -> str:
         whole = hashlib.sha256()
@@ -104,6 +113,34 @@ class Digest:
         return whole.hexdigest()
 
 
+def _stored(values: pa.ChunkedArray, stored: Stored) -> pa.ChunkedArray:
+    """Text that keeps its rules as the type of bronze; text itself as it came."""
+    if stored is Stored.TEXT:
+        return values
+    text = values.cast(pa.string())
+    if stored is Stored.CENTS:
+        return _cents(text.cast(_MONEY))
+    if stored is Stored.TIMESTAMP:
+        text = _with_zone(text)
+    return text.cast(_TYPES[stored])
+
+
+def _with_zone(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Timestamps in the one form that pyarrow reads as UTC: with a time of day and a zone."""
+    timed = pc.if_else(pc.equal(pc.binary_length(text), len("YYYY-MM-DD")), pc.binary_join_element_wise(text, "T00:00", ""), text)
+    zoned = pc.match_substring_regex(timed, r"(Z|[T ].*[+-].*)\z")
+    return pc.if_else(zoned, timed, pc.binary_join_element_wise(timed, "Z", ""))
+
+
+def _whole(column: pa.Array) -> pa.Array:
+    """Values that are no text as whole numbers, each its own: cents, days, microseconds."""
+    if pa.types.is_decimal(column.type):
+        return _cents(column)
+    if pa.types.is_date32(column.type):
+        return column.cast(pa.int32())
+    return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+
+
 def _cents(money: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text of whole units and at most two decimals, exactly as cents."""
-    return pc.multiply(money.cast(pa.string()).cast(_MONEY), _CENTS_A_UNIT).cast(pa.int64())
+    """Amounts of at most two decimals, exactly as cents."""
+    return pc.multiply(money, _CENTS_A_UNIT).cast(pa.int64())
