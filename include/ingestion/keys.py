@@ -25,6 +25,10 @@ def landing_date(prefix: str, day: dt.date) -> str:
     return f"{prefix}dt={day.isoformat()}/"
 
 
+def landing_file(prefix: str, day: dt.date, name: str) -> str:
+    return f"{landing_date(prefix, day)}{name}"
+
+
 def landing_chunk(prefix: str, day: dt.date, number: int) -> str:
     return f"{landing_date(prefix, day)}chunk_{number}.csv"
 
