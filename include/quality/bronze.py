@@ -17,7 +17,7 @@ from include.quality.records import Mask, Rows
 
 ADDITIONAL, FILE_ID, LINE = "additional_column", "_file_id", "_line"
 _CENTS_A_UNIT = pa.scalar(100, pa.decimal128(3, 0))
-_MONEY = pa.decimal128(20, 2)
+MONEY_TYPE = pa.decimal128(20, 2)
 _TYPES = {
     Stored.TEXT: pa.string(),
     Stored.BIGINT: pa.int64(),
@@ -119,7 +119,7 @@ def _stored(values: pa.ChunkedArray, stored: Stored) -> pa.ChunkedArray:
         return values
     text = values.cast(pa.string())
     if stored is Stored.CENTS:
-        return _cents(text.cast(_MONEY))
+        return cents(text.cast(MONEY_TYPE))
     if stored is Stored.TIMESTAMP:
         text = _with_zone(text)
     return text.cast(_TYPES[stored])
@@ -135,12 +135,12 @@ def _with_zone(text: pa.ChunkedArray) -> pa.ChunkedArray:
 def _whole(column: pa.Array) -> pa.Array:
     """Values that are no text as whole numbers, each its own: cents, days, microseconds."""
     if pa.types.is_decimal(column.type):
-        return _cents(column)
+        return cents(column)
     if pa.types.is_date32(column.type):
         return column.cast(pa.int32())
     return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
 
 
-def _cents(money: pa.ChunkedArray) -> pa.ChunkedArray:
+def cents(money: pa.ChunkedArray) -> pa.ChunkedArray:
     """Amounts of at most two decimals, exactly as cents."""
     return pc.multiply(money, _CENTS_A_UNIT).cast(pa.int64())

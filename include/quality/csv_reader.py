@@ -17,7 +17,7 @@ from include.ingestion.verdict import Fault
 from include.quality import dialect
 from include.quality.dialect import Unreadable, without_line_end
 from include.quality.lines import Condemned, Content, Piece
-from include.quality.records import Ints, Mask, Rows
+from include.quality.records import Ints, Mask, Rows, with_columns
 from include.quality.words import some, some_names
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -79,7 +79,7 @@ class _Reader:
         self._layout = layout
         self._delimiter = contract.delimiter.encode()
         self._quote = contract.quote.encode()
-        self._wanted = [*contract.names, *layout.extra]
+        self._wanted = [*(name for name in contract.names if name in layout.columns), *layout.extra]
         self._regular = dialect.regular_line(contract.delimiter, contract.quote, len(layout.columns))
 
     def rows(self, piece: Piece) -> Rows:
@@ -105,7 +105,7 @@ class _Reader:
             unreadable = {int(place[len(at) + row]): fault for row, fault in faults.items()}
         records = np.flatnonzero(filled)
         return Rows(
-            table=table.select(self._contract.names),
+            table=with_columns(table, self._contract.names),
             additional=_as_json(table.select(self._layout.extra)) if self._layout.extra else None,
             lines=records + piece.first_line,
             unreadable=unreadable,
@@ -192,7 +192,7 @@ def _layout(line: bytes, contract: Contract) -> Layout:
         raise Condemned(
             Fault.COLUMN_DOUBLED, f"the header names {some_names(doubled)} more than once; every column needs a name of its own"
         )
-    missing = [name for name in contract.names if name not in names]
+    missing = [name for name in contract.mandatory if name not in names]
     if missing:
         raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {some_names(names)})")
     return _layout_of(names, contract)

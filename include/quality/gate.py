@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -88,7 +89,7 @@ class GreatExpectationsGate:
     def _settle(self, spec: FeedSpec, group: Sequence[tuple[_Reading, Rows]]) -> None:
         started = perf_counter()
         pieces = [rows for _, rows in group]
-        findings = validate(spec.contract, pieces)
+        findings = validate(spec.contract, pieces, [reading.date for reading, _ in group])
         seconds_a_row = (perf_counter() - started) / sum(map(len, pieces))
         for (reading, rows), found in zip(group, findings, strict=True):
             reading.gx_seconds += seconds_a_row * len(rows)
@@ -122,6 +123,10 @@ class _Reading:
         self.rejects = Rejects(file.file_id)
         self.gx_seconds = 0.0
         self.finished = False
+
+    @property
+    def date(self) -> dt.date:
+        return self._file.date
 
     def rows(self, piece_bytes: int) -> Iterator[Rows]:
         """Read the object to its end, or to what condemns it; either way the whole of it is hashed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,3 +43,9 @@ class Rows:
     def original(self, row: int) -> bytes:
         """The record as it lies in the file, without its line end."""
         return without_line_end(self.data[self.starts[row] : self.ends[row]])
+
+
+def with_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The columns of those names, in order; one that the file does not have is null."""
+    nothing = pa.DictionaryArray.from_arrays(pa.nulls(table.num_rows, pa.int32()), pa.array([], pa.string()))
+    return pa.table({name: table[name] if name in table.column_names else nothing for name in names})

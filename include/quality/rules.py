@@ -1,29 +1,38 @@
-"""What a contract demands of single values, as rules with a name and a sentence."""
+"""What a contract demands of values and rows, as rules with a name and a sentence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.ingestion.contract import Column, Contract
+from include.ingestion.contract import Column, Contract, IsProduct, RowRule
 
 NOT_NULL = "not_null"
 MATCHES = "matches"
 ONE_OF = "one_of"
+PRODUCT = "product"
+NOT_AFTER_FILE = "not_after_file"
 READABLE = "readable"  # of the whole line: broken as one of fields, quote, encoding
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One demand on one column; `column` is empty where the line as a whole is meant."""
+    """One demand on one column; `column` is empty where the line as a whole is meant.
+
+    Attributes:
+        broken: what is said of a row that breaks it.
+        of: the rule over the row's values that it stands for, or None.
+    """
 
     column: str
     name: str
     broken: str
+    of: RowRule | None = None
 
 
 def rules_of(contract: Contract) -> tuple[Rule, ...]:
     """All rules of a contract, in the order in which a row's reasons are listed."""
-    return Rule("", READABLE, "the line cannot be read"), *(rule for column in contract.columns for rule in _of_column(column))
+    unreadable = Rule("", READABLE, "the line cannot be read")
+    return unreadable, *(rule for column in contract.columns for rule in _of_column(column)), *map(_of_row, contract.rules)
 
 
 def _of_column(column: Column) -> list[Rule]:
@@ -31,7 +40,14 @@ def _of_column(column: Column) -> list[Rule]:
     if not column.null:
         rules.append(Rule(column.name, NOT_NULL, f"{column.name} is empty"))
     if column.matches is not None:
-        rules.append(Rule(column.name, MATCHES, f"{column.name} does not match {column.matches}"))
+        rules.append(Rule(column.name, MATCHES, f"{column.name} {column.says or f'does not match {column.matches}'}"))
     if column.one_of is not None:
         rules.append(Rule(column.name, ONE_OF, f"{column.name} is none of {', '.join(column.one_of)}"))
     return rules
+
+
+def _of_row(rule: RowRule) -> Rule:
+    if isinstance(rule, IsProduct):
+        return Rule(rule.column, PRODUCT, f"{rule.column} is not {rule.price} times {rule.quantity} to the cent", rule)
+    more = f"more than {rule.days} day{'s' * (rule.days != 1)} after" if rule.days else "after"
+    return Rule(rule.column, NOT_AFTER_FILE, f"{rule.column} is {more} the file's date", rule)

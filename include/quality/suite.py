@@ -18,13 +18,15 @@ import pandas as pd
 from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
 from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
 from great_expectations.expectations.core.expect_column_values_to_be_null import ExpectColumnValuesToBeNull
 from great_expectations.expectations.core.expect_column_values_to_match_regex import ExpectColumnValuesToMatchRegex
 from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
 from great_expectations.expectations.expectation import Expectation
 
-from include.ingestion.contract import Contract
+from include.ingestion.contract import Contract, NotAfterFile
+from include.quality.derived import column_of
 from include.quality.records import Ints
 from include.quality.rules import MATCHES, NOT_NULL, ONE_OF, READABLE, Rule, rules_of
 
@@ -43,8 +45,8 @@ class Suite:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The contract's columns that the suite looks at."""
-        return tuple(dict.fromkeys(rule.column for rule in self.rules if rule.column))
+        """The contract's columns whose values the suite looks at, one by one."""
+        return tuple(dict.fromkeys(rule.column for rule in self.rules if rule.column and rule.of is None))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -53,7 +55,7 @@ class Suite:
         return hashlib.sha256(repr((gx.__version__, said)).encode()).hexdigest()[:12]
 
     def failing(self, frame: pd.DataFrame) -> Mapping[Rule, Ints]:
-        """The positions of the rows of a frame, numbered from 0, that break each rule; the suite's answer, in the rules' order."""
+        """The positions in a frame, numbered from 0, that break each rule; the suite's answer, in the rules' order."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This pattern is interpreted as a regular expression, and has match groups")
             batch = self.frames.get_batch({"dataframe": frame})
@@ -65,6 +67,13 @@ class Suite:
                 raise RuntimeError(f"Great Expectations gave no answer to {config}: {result.exception_info}")
             found[config.meta["column"], config.meta["rule"]] = np.asarray(rows, np.int64)
         return {rule: found[rule.column, rule.name] for rule in self.rules}
+
+
+def looked_at(rule: Rule) -> str:
+    """The column of a frame that a rule is about."""
+    if rule.name == READABLE:
+        return UNREADABLE
+    return rule.column if rule.of is None else column_of(rule.of)
 
 
 @functools.cache
@@ -85,15 +94,20 @@ def suite_name(contract: Contract) -> str:
 def expectation(contract: Contract, rule: Rule) -> Expectation:
     """The expectation that stands for a rule; value expectations skip nulls, so an empty value breaks one rule only."""
     meta = {"column": rule.column, "rule": rule.name}
+    name = looked_at(rule)
     if rule.name == READABLE:
-        return ExpectColumnValuesToBeNull(column=UNREADABLE, meta=meta)
-    column = next(column for column in contract.columns if column.name == rule.column)
+        return ExpectColumnValuesToBeNull(column=name, meta=meta)
+    if isinstance(rule.of, NotAfterFile):
+        return ExpectColumnValuesToBeBetween(column=name, max_value=rule.of.days, meta=meta)
+    if rule.of is not None:
+        return ExpectColumnValuesToBeInSet(column=name, value_set=[0], meta=meta)
+    column = contract.column(rule.column)
     if rule.name == NOT_NULL:
-        return ExpectColumnValuesToNotBeNull(column=column.name, meta=meta)
+        return ExpectColumnValuesToNotBeNull(column=name, meta=meta)
     if rule.name == MATCHES:
-        return ExpectColumnValuesToMatchRegex(column=column.name, regex=rf"\A(?:{column.matches})\Z", meta=meta)
+        return ExpectColumnValuesToMatchRegex(column=name, regex=rf"\A(?:{column.matches})\Z", meta=meta)
     if rule.name == ONE_OF and column.one_of is not None:
-        return ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.one_of), meta=meta)
+        return ExpectColumnValuesToBeInSet(column=name, value_set=list(column.one_of), meta=meta)
     raise ValueError(f"no expectation stands for {rule}")
 
 

@@ -1,20 +1,22 @@
-"""Pieces of many files as one narrow frame, validated at once; the answer is split again, piece by piece."""
+"""Pieces of many files validated at once, each different value once; the answer is split again, piece by piece."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from include.ingestion.contract import Contract
+from include.quality.derived import column_of, derived
+from include.quality.distinct import Distinct, frame_of, of_text
 from include.quality.records import Ints, Mask, Rows
 from include.quality.rules import READABLE, Rule
-from include.quality.suite import UNREADABLE, suite_of
+from include.quality.suite import UNREADABLE, looked_at, suite_of
 
 FRAME_ROWS = 250_000
 FRAME_BYTES = 64 * 2**20
@@ -30,13 +32,17 @@ class Findings:
     accepted: Mask
 
 
-def validate(contract: Contract, pieces: Sequence[Rows]) -> list[Findings]:
-    """Ask the contract's suite about all pieces in one validation, whose cost hardly depends on their size.
+def validate(contract: Contract, pieces: Sequence[Rows], dates: Sequence[dt.date | None] = ()) -> list[Findings]:
+    """Ask the contract's suite about all pieces in one validation, whose cost follows their different values.
 
-    Strings are `category`: 590,000 rows cost 0.5 s so, and 2.1 s as objects (November 2026).
+    Args:
+        dates: of the file that each piece comes from, where the contract has a rule that asks.
     """
     suite = suite_of(contract)
-    failing = suite.failing(_frame(suite.columns, pieces))
+    columns = {name: of_text(pa.chunked_array([chunk for rows in pieces for chunk in rows.table[name].chunks])) for name in suite.columns}
+    columns |= {column_of(rule): derived(rule, pieces, dates or [None] * len(pieces)) for rule in contract.rules}
+    columns[UNREADABLE] = _unreadable(pieces)
+    failing = {rule: columns[looked_at(rule)].rows(found) for rule, found in suite.failing(frame_of(columns)).items()}
     bounds = np.concatenate(([0], np.cumsum([len(rows) for rows in pieces])))
     return [_findings(failing, int(start), int(end)) for start, end in pairwise(bounds)]
 
@@ -57,16 +63,13 @@ def gathered(pieces: Iterable[tuple[Owner, Rows]], most_rows: int = FRAME_ROWS) 
         yield group
 
 
-def _frame(columns: Sequence[str], pieces: Sequence[Rows]) -> pd.DataFrame:
-    unreadable = np.zeros(sum(map(len, pieces)), np.bool_)
+def _unreadable(pieces: Sequence[Rows]) -> Distinct:
+    unreadable = np.zeros(sum(map(len, pieces)), np.int64)
     start = 0
     for rows in pieces:
-        unreadable[[start + row for row in rows.unreadable]] = True
+        unreadable[[start + row for row in rows.unreadable]] = 1
         start += len(rows)
-    faults = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(unreadable), np.int32), mask=~unreadable), ["unreadable"])
-    values = {name: pa.chunked_array([chunk for rows in pieces for chunk in rows.table[name].chunks]) for name in columns}
-    frame: pd.DataFrame = pa.table({**values, UNREADABLE: faults}).unify_dictionaries().to_pandas()
-    return frame
+    return Distinct(pa.array(["unreadable"]), unreadable, 1)
 
 
 def _findings(failing: Mapping[Rule, Ints], start: int, end: int) -> Findings:
