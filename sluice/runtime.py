@@ -128,7 +128,7 @@ def open_ledger(where: Settings) -> Iterator[PostgresLedger]:
 def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt.datetime] = now) -> Iterator[Ports]:
     """Everything the steps of a feed act through, on real services."""
     from include.ingestion.ports import Ports
-    from include.stores.catalogue import results_of
+    from include.stores.catalogue import results_of, sister_of
 
     with open_ledger(where) as ledger:
         store = open_store(where)
@@ -142,6 +142,7 @@ def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt
             new_id=new_id,
             say=say,
             bucket=where.s3.bucket,
+            sister=sister_of(ledger, store, where.s3.bucket, new_id),
         )
 
 

@@ -43,7 +43,7 @@ def open_ports(spec: FeedSpec) -> Iterator[Ports]:
     """Real services, closed at the end of the block. The imports are here so that parsing a DAG file stays quick."""
     from include.ingestion.ports import Ports
     from include.quality.gate import GreatExpectationsGate
-    from include.stores.catalogue import results_of
+    from include.stores.catalogue import results_of, sister_of
     from include.stores.open import s3_client
     from include.stores.s3 import S3Store
     from spark_jobs.runner import SparkRunner
@@ -62,6 +62,7 @@ def open_ports(spec: FeedSpec) -> Iterator[Ports]:
             new_id=new_id,
             say=say,
             bucket=s3.bucket,
+            sister=sister_of(ledger, store, s3.bucket, new_id),
         )
 
 

@@ -11,7 +11,10 @@ from include.ingestion.file import ObjectRef
 
 @dataclass(frozen=True)
 class BatchFile:
-    """A file of a batch: its place in the order and the exact objects that hold its accepted rows."""
+    """A file of a batch: its place in the order and the exact objects that hold its accepted rows.
+
+    `supersedes`: the published files whose effects are taken out where its own are put in, in seq order.
+    """
 
     file_id: int
     seq: int
@@ -19,6 +22,7 @@ class BatchFile:
     rows: int
     bronze: tuple[ObjectRef, ...]
     touched: tuple[str, ...] | None
+    supersedes: tuple[BatchFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Batch:
     reference_version: int | None
     started_at: dt.datetime
     files: tuple[BatchFile, ...] = ()
+
+    @property
+    def superseded(self) -> tuple[BatchFile, ...]:
+        """The published files that are superseded with it: none of them is a file of this batch."""
+        return tuple(old for file in self.files for old in file.supersedes)
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,15 @@ class FeedBusy(SluiceError):
 
     exit_code = 4
 
-    def __init__(self, feed: str, holder: str, seconds_left: float) -> None:
+    def __init__(self, feed: str, holder: str, seconds_left: float, group: str = "") -> None:
         self.feed = feed
         self.holder = holder
         self.seconds_left = seconds_left
-        super().__init__(
-            f"{feed} is being ingested by {holder} (its lease runs out in {seconds_left:.0f} s unless renewed); "
-            "this run leaves it to that one."
-        )
+        lease = f"its lease runs out in {seconds_left:.0f} s unless renewed"
+        if group in {"", feed}:
+            super().__init__(f"{feed} is being ingested by {holder} ({lease}); this run leaves it to that one.")
+        else:
+            super().__init__(f"{feed} waits for its turn: {holder} works on the group {group} ({lease}); this run does nothing.")
 
 
 class FeedPaused(SluiceError):

@@ -49,16 +49,28 @@ class Progress:
 
 
 def ingest_once(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> Delivered:
-    """One round of the five steps. Whatever fails, the lease is let go, so that the next run need not wait for it.
+    """One round of the five steps; where it finds a batch that another feed of the group left unfinished, one for that batch before.
+
+    Whatever fails, the lease is let go, so that the next run need not wait for it.
 
     Raises:
-        FeedBusy, FeedPaused, LeaseLost, EnvironmentFailure, WorkFailed: as the steps do.
+        FeedBusy, FeedPaused, LeaseLost, EnvironmentFailure, WorkFailed: as the steps do. Where the other feed's batch fails although every
+            service answers, that is said, and the feed's own work goes on.
     """
+    while True:
+        done = _round(ports, spec, run, progress)
+        if done is not None:
+            return done
+
+
+def _round(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> Delivered | None:
+    """The five steps; None where they were for another feed of the group, so that the feed's own are still to come."""
     at = time.perf_counter()
     found = discover(ports, spec, run)
     at = progress.timed("discover", at)
     progress.runs += 1
     progress.registered += found.registered
+    of_another = found.resumes_feed not in {None, spec.name}
     if found.token is not None:
         try:
             for group in found.groups:
@@ -68,8 +80,15 @@ def ingest_once(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> D
             at = progress.timed("process", at)
             published = publish(ports, spec, run, found.token, processed)
             at = progress.timed("publish", at)
+        except WorkFailed as failed:
+            if not of_another:
+                raise
+            ports.say(str(failed))
+            return None
         finally:
             ports.ledger.let_go(spec, found.token)
+        if of_another:
+            return None
         progress.accepted += processed.accepted
         progress.quarantined += processed.quarantined
         progress.duplicate += processed.duplicate

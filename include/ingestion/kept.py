@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from include.ingestion.file import LedgerFile, ObjectRef
 from include.ingestion.lifecycle import State
 
-IN_THE_OUTBOX = frozenset({State.QUARANTINED, State.DISCARDED, State.DUPLICATE, State.PUBLISHED})
+IN_THE_OUTBOX = frozenset({State.QUARANTINED, State.DISCARDED, State.DUPLICATE, State.PUBLISHED, State.SUPERSEDED})
 
 
 @dataclass(frozen=True, slots=True)

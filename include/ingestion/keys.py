@@ -173,19 +173,19 @@ def original_in_error(folder: str, key: str) -> str:
     return f"{folder}original.{name}" if name in _REPORTS else f"{folder}{name}"
 
 
-def journal(feed: str) -> str:
-    """The folder of what the ledger decided and published, entry by entry."""
-    return f"journal/{feed}/"
+def journal(group: str) -> str:
+    """The folder of what the ledger decided and published of a group of feeds, entry by entry."""
+    return f"journal/{group}/"
 
 
-def journal_entry(feed: str, at: dt.datetime, token: str) -> str:
+def journal_entry(group: str, at: dt.datetime, token: str) -> str:
     """An entry; their names sort in the order of time."""
     instant = at.astimezone(dt.UTC)
-    return f"{journal(feed)}dt={instant.date().isoformat()}/{instant:%H%M%S%f}.{token}.json"
+    return f"{journal(group)}dt={instant.date().isoformat()}/{instant:%H%M%S%f}.{token}.json"
 
 
-def journal_newest(feed: str) -> str:
-    return f"{journal(feed)}newest.json"
+def journal_newest(group: str) -> str:
+    return f"{journal(group)}newest.json"
 
 
 def data_docs(feed: str) -> str:

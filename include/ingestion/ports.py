@@ -62,6 +62,7 @@ class Ledger(Books, Protocol):
     """The tables of `include/sql`. Every write under a lease checks its token and raises `LeaseLost` if it is not the newest."""
 
     def take_lease(self, spec: FeedSpec, run: Run) -> int: ...
+    def refuse_paused(self, feed: str) -> None: ...
     def let_go(self, spec: FeedSpec, token: int) -> None: ...
     def kept_lease(self, spec: FeedSpec, token: int) -> AbstractContextManager[None]: ...
 
@@ -106,7 +107,7 @@ class Ledger(Books, Protocol):
     def delivered_position(self, spec: FeedSpec) -> Position: ...
     def journal_rows(self, spec: FeedSpec, batches: Sequence[int], files: Sequence[int]) -> dict[str, list[dict[str, Any]]]: ...
     def put_back(
-        self, spec: FeedSpec, token: int, run: Run, rows: Mapping[str, Sequence[Mapping[str, Any]]], results: Results
+        self, spec: FeedSpec, token: int, run: Run, rows: Mapping[str, Sequence[Mapping[str, Any]]], results_of: Callable[[str], Results]
     ) -> Added: ...
     def outdate_leases(self, spec: FeedSpec, token: int) -> None: ...
 
@@ -164,7 +165,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything a step acts through."""
+    """Everything a step acts through. `sister`: another feed of the group by name, and its results."""
 
     store: ObjectStore
     ledger: Ledger
@@ -175,3 +176,4 @@ class Ports:
     new_id: Callable[[], str]
     say: Say
     bucket: str
+    sister: Callable[[str], tuple[FeedSpec, Results]]

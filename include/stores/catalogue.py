@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from include.feeds import feed_named
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import ObjectStore, Results
 from include.stores.ledger.session import LedgerSession
@@ -12,6 +13,18 @@ from include.stores.transactions import TransactionsResults
 _RESULTS: dict[str, Callable[[LedgerSession, ObjectStore, str, Callable[[], str]], Results]] = {
     "transactions": TransactionsResults,
 }
+
+
+def sister_of(
+    ledger: LedgerSession, store: ObjectStore, bucket: str, new_id: Callable[[], str]
+) -> Callable[[str], tuple[FeedSpec, Results]]:
+    """A way to ask for any feed by name, with its results on open services."""
+
+    def sister(feed: str) -> tuple[FeedSpec, Results]:
+        spec = feed_named(feed)
+        return spec, results_of(spec, ledger, store, bucket, new_id)
+
+    return sister
 
 
 def results_of(spec: FeedSpec, ledger: LedgerSession, store: ObjectStore, bucket: str, new_id: Callable[[], str]) -> Results:

@@ -19,11 +19,11 @@ def prepare_ledger(connection: psycopg.Connection, bucket: str) -> list[str]:
     applied = migrate(connection)
     with connection.transaction():
         for spec in FEEDS.values():
-            _add_feed(connection, spec, bucket)
+            add_feed(connection, spec, bucket)
     return applied
 
 
-def _add_feed(connection: psycopg.Connection, spec: FeedSpec, bucket: str) -> None:
+def add_feed(connection: psycopg.Connection, spec: FeedSpec, bucket: str) -> None:
     """Add what is missing of a feed; one that has sources keeps them as they are."""
     connection.execute("insert into feed_group (group_name) values (%s) on conflict do nothing", (spec.group,))
     connection.execute("insert into feed (feed, group_name) values (%s, %s) on conflict do nothing", (spec.name, spec.group))

@@ -17,11 +17,14 @@ import pytest
 
 from sluice.services.catalogue import all_services
 from sluice.services.environment import environment
-from sluice.services.state import PROJECT, State
+from sluice.services.postgres import SUPERUSER, Postgres, connect
+from sluice.services.s3proxy import S3Proxy
+from sluice.services.state import LEDGER_USER, PROJECT, State
 from sluice.services.supervisor import bring_up, take_down
+from tests.integration.trade import trade
 from tests.integration.world import world
 
-__all__ = ["world"]
+__all__ = ["trade", "world"]
 
 REUSED = os.environ.get("SLUICE_TEST_STATE")
 
@@ -66,7 +69,22 @@ def _folder_of_this_session() -> Iterator[Path]:
 def services(state: State) -> dict[str, str]:
     """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
     bring_up(state, all_services(state))
+    _let_create_databases(state)
     return environment(state)
+
+
+@pytest.fixture(scope="session")
+def stores(state: State) -> dict[str, str]:
+    """PostgreSQL and S3 alone, for tests that need no others."""
+    bring_up(state, (Postgres(state), S3Proxy(state)))
+    _let_create_databases(state)
+    return environment(state)
+
+
+def _let_create_databases(state: State) -> None:
+    """A test has a database of its own, since a feed's results may lie in a schema of a fixed name."""
+    with connect(state, "postgres", SUPERUSER, autocommit=True) as connection:
+        connection.execute(f"alter role {LEDGER_USER} createdb".encode())
 
 
 @pytest.fixture

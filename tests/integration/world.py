@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -99,20 +99,29 @@ class World:
 
 @pytest.fixture
 def world(services: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A fresh schema of the ledger and a fresh bucket."""
+    """A fresh ledger and a fresh bucket."""
+    with fresh(services, monkeypatch) as where, ExitStack() as stack:
+        yield World(where, stack)
+
+
+@contextmanager
+def fresh(services: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A ledger in a database and a schema of its own and a bucket, named by the environment for as long as the block needs them."""
     name = f"test-{new_id()}"
-    schema = name.replace("-", "_")
+    own = name.replace("-", "_")
     for variable, value in services.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("SLUICE_BUCKET", name)
     with psycopg.connect(autocommit=True) as connection:
-        connection.execute(f"create schema {schema}")
-    monkeypatch.setenv("PGOPTIONS", f"-c search_path={schema} -c client_min_messages=warning")
+        connection.execute(f"create database {own}")
+    monkeypatch.setenv("PGDATABASE", own)
+    with psycopg.connect(autocommit=True) as connection:
+        connection.execute(f"create schema {own}")
+    monkeypatch.setenv("PGOPTIONS", f"-c search_path={own} -c client_min_messages=warning")
     where = settings(os.environ)
     s3_client(where.s3).create_bucket(Bucket=name)
     with ledger_connection(where.ledger) as connection:
         prepare_ledger(connection, name)
-    with ExitStack() as stack:
-        yield World(where, stack)
-    with psycopg.connect(autocommit=True) as connection:
-        connection.execute(f"drop schema {schema} cascade")
+    yield where
+    with psycopg.connect(dbname=services["PGDATABASE"], autocommit=True) as connection:
+        connection.execute(f"drop database {own} with (force)")

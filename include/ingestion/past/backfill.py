@@ -109,7 +109,7 @@ def problems_of(files: Sequence[KeptFile]) -> Iterator[str]:
             yield f"{where} is {file.state} and not finished"
         if file.lines is not None and file.lines != (file.accepted or 0) + (file.rejected or 0):
             yield f"{where}: {file.lines} lines are not {file.accepted} accepted and {file.rejected} rejected"
-        if file.state is State.PUBLISHED and sum(ref.rows for ref in kept.bronze) != file.accepted:
+        if file.state in {State.PUBLISHED, State.SUPERSEDED} and sum(ref.rows for ref in kept.bronze) != file.accepted:
             yield f"{where}: bronze has {sum(ref.rows for ref in kept.bronze)} rows, accepted are {file.accepted}"
 
 

@@ -117,7 +117,7 @@ def left_alone(kept: KeptFile) -> FileComparison:
         State.DUPLICATE: "a duplicate: it changed nothing",
         State.QUARANTINED: "refused for its name, not for its bytes",
         State.DISCARDED: "discarded by a person",
-        State.SUPERSEDED: "superseded",
+        State.SUPERSEDED: "superseded: what it had put in was taken out again",
     }.get(kept.file.state, f"{kept.file.state}: nothing of it is published yet")
     return FileComparison(kept, None, Kind.LEFT_ALONE, note=why)
 
@@ -154,7 +154,8 @@ def batch_files(batch: Batch, again: Sequence[Rejudged]) -> list[BatchFile]:
     for one in again:
         file, verdict = one.kept.file, one.verdict
         if verdict is not None and verdict.passed and verdict.accepted is not None:
-            files.append(BatchFile(file.file_id, file.seq, file.key, verdict.accepted, verdict.bronze, verdict.touched))
+            supersedes = recorded[file.file_id].supersedes if file.file_id in recorded else ()
+            files.append(BatchFile(file.file_id, file.seq, file.key, verdict.accepted, verdict.bronze, verdict.touched, supersedes))
         elif bytes_gone(one) and file.file_id in recorded:
             files.append(recorded[file.file_id])
     return sorted(files, key=lambda file: file.seq)

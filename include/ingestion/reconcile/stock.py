@@ -13,6 +13,7 @@ from include.ingestion.reconcile.look import Look
 
 ORIGINAL, BRONZE, REJECTS, REPORT, REJECTS_SHOWN = "original", "bronze", "rejects", "report", "rejects_shown"
 _REPORTED = frozenset({State.QUARANTINED, State.DISCARDED})
+_PUBLISHED = frozenset({State.PUBLISHED, State.SUPERSEDED})
 
 
 def list_bucket(look: Look) -> tuple[int, int]:
@@ -72,7 +73,7 @@ def objects_of(kept: KeptFile, feed: str, bucket: str) -> Iterator[Expected]:
     if kept.rejects is not None:
         yield Expected(bucket, kept.rejects.key, REJECTS, file.file_id, kept.rejects.size, kept.rejects.etag, date=file.date)
     folder = keys.error_folder(feed, file.date, file.key, file.file_id)
-    reported = kept.delivered and (file.state in _REPORTED or (file.state is State.PUBLISHED and kept.rejects is not None))
+    reported = kept.delivered and (file.state in _REPORTED or (file.state in _PUBLISHED and kept.rejects is not None))
     yield Expected(bucket, keys.in_error(folder, "report.json"), REPORT, file.file_id, required=reported, date=file.date)
     size = kept.rejects.size if kept.rejects else None
     shown = reported and kept.rejects is not None

@@ -33,6 +33,8 @@ class FixParent:
         file = self.kept.file
         if file.kind is Kind.ROW_FIX:
             return f"file {file.file_id} holds corrected rows itself: refer to file {file.parent}, as its own rejects.csv does"
+        if file.state is State.SUPERSEDED:
+            return f"file {file.file_id} was superseded by a newer version of {file.key}: correct the rows of that one"
         if file.state not in TAKES_FIXES:
             return f"file {file.file_id} is {file.state}: single rows of it cannot come in; replay it whole (docs/runbooks/replay.md)"
         if self.kept.rejects is None:

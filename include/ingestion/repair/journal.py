@@ -13,7 +13,8 @@ from typing import Any
 from include.ingestion import keys
 from include.ingestion.errors import JournalIncomplete, LedgerBehind, ObjectGone
 from include.ingestion.feed import FeedSpec
-from include.ingestion.ports import Ports
+from include.ingestion.group import for_feed
+from include.ingestion.ports import Ports, Results
 from include.ingestion.run import Run
 
 FORMAT = 1
@@ -21,16 +22,26 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Position:
-    """How far a feed has come: its newest decided seq, and how often its group has published."""
+    """How far a group has come: the newest decided seq of each of its feeds, and how often it has published."""
 
-    seq: int
+    seqs: Mapping[str, int]
     state_version: int
 
     def behind(self, other: Position) -> bool:
-        return self.seq < other.seq or self.state_version < other.state_version
+        return self.state_version < other.state_version or bool(self.lagging(other))
+
+    def lagging(self, other: Position) -> list[str]:
+        """The feeds that have not come as far as there."""
+        return sorted(feed for feed, seq in other.seqs.items() if self.seqs.get(feed, 0) < seq)
 
     def with_(self, other: Position) -> Position:
-        return Position(max(self.seq, other.seq), max(self.state_version, other.state_version))
+        feeds = self.seqs.keys() | other.seqs.keys()
+        return Position(
+            {feed: max(self.seqs.get(feed, 0), other.seqs.get(feed, 0)) for feed in feeds}, max(self.state_version, other.state_version)
+        )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{feed} seq {seq}" for feed, seq in sorted(self.seqs.items())) + f", state {self.state_version}"
 
 
 @dataclass(frozen=True)
@@ -54,23 +65,27 @@ class CaughtUp:
 def write_journal(ports: Ports, spec: FeedSpec, batches: Sequence[int], files: Sequence[int]) -> None:
     """Keep the rows of what is about to be delivered, then say how far the journal goes. Written twice, it says the same twice."""
     rows = ports.ledger.journal_rows(spec, batches, files)
-    body = json.dumps({"format": FORMAT, "feed": spec.name, "rows": rows}, ensure_ascii=False, sort_keys=True).encode()
-    ports.store.put(ports.bucket, keys.journal_entry(spec.name, ports.clock(), ports.new_id()), body)
+    body = json.dumps({"format": FORMAT, "group": spec.group, "rows": rows}, ensure_ascii=False, sort_keys=True).encode()
+    ports.store.put(ports.bucket, keys.journal_entry(spec.group, ports.clock(), ports.new_id()), body)
     reached = ports.ledger.delivered_position(spec).with_(_reached(rows))
-    ports.store.put(ports.bucket, keys.journal_newest(spec.name), json.dumps(asdict(reached)).encode())
+    ports.store.put(ports.bucket, keys.journal_newest(spec.group), json.dumps(asdict(reached), sort_keys=True).encode())
 
 
 def _reached(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Position:
-    seqs = [row["seq"] for row in rows["file"]]
-    return Position(max(seqs, default=0), max((row["state_version"] or 0 for row in rows["batch"]), default=0))
+    seqs: dict[str, int] = {}
+    for row in rows["file"]:
+        seqs[row["feed"]] = max(row["seq"], seqs.get(row["feed"], 0))
+    return Position(seqs, max((row["state_version"] or 0 for row in rows["batch"]), default=0))
 
 
 def newest(ports: Ports, spec: FeedSpec) -> Position | None:
     """How far the journal goes, or None where nothing was ever delivered."""
     try:
-        return Position(**json.loads(ports.store.read_bytes(ports.bucket, keys.journal_newest(spec.name))))
+        said = json.loads(ports.store.read_bytes(ports.bucket, keys.journal_newest(spec.group)))
     except ObjectGone:
         return None
+    # A release whose groups had one feed each kept its seq alone.
+    return Position(said["seqs"] if "seqs" in said else {spec.name: said["seq"]}, said["state_version"])
 
 
 def refuse_if_behind(ports: Ports, spec: FeedSpec) -> None:
@@ -81,7 +96,8 @@ def refuse_if_behind(ports: Ports, spec: FeedSpec) -> None:
     """
     there, here = newest(ports, spec), ports.ledger.position(spec)
     if there is not None and here.behind(there):
-        raise LedgerBehind(spec.name, ports.bucket, there.seq, here.seq)
+        feed = (here.lagging(there) or [spec.name])[0]
+        raise LedgerBehind(feed, ports.bucket, there.seqs.get(feed, 0), here.seqs.get(feed, 0))
 
 
 def catch_up(ports: Ports, spec: FeedSpec, run: Run) -> CaughtUp | None:
@@ -94,18 +110,22 @@ def catch_up(ports: Ports, spec: FeedSpec, run: Run) -> CaughtUp | None:
     there = newest(ports, spec)
     if there is None or not ports.ledger.position(spec).behind(there):
         return None
-    ports.say(f"the ledger of {spec.name} is behind what was delivered (seq {there.seq}): the journal is put back")
+    ports.say(f"the ledger of {spec.group} is behind what was delivered ({there}): the journal is put back")
     token = ports.ledger.take_lease(spec, run)
     done: list[Added] = []
+
+    def results_of(feed: str) -> Results:
+        return for_feed(ports, spec, feed)[0].results
+
     try:
         with ports.ledger.kept_lease(spec, token):
-            done.extend(ports.ledger.put_back(spec, token, run, rows, ports.results) for rows in _entries(ports, spec))
+            done.extend(ports.ledger.put_back(spec, token, run, rows, results_of) for rows in _entries(ports, spec))
     finally:
         ports.ledger.let_go(spec, token)
     ports.ledger.outdate_leases(spec, max((added.lease_token for added in done), default=0))
     here = ports.ledger.position(spec)
     if here.behind(there):
-        raise JournalIncomplete(spec.name, f"its entries end at seq {here.seq}, what was delivered goes on to seq {there.seq}")
+        raise JournalIncomplete(spec.name, f"its entries end at {here}, what was delivered goes on to {there}")
     caught = CaughtUp(len(done), len({file for added in done for file in added.files}), sum(len(added.batches) for added in done))
     ports.say(f"put back from {caught.entries} journal entries: {caught.files} files, {caught.batches} published batches")
     return caught
@@ -113,8 +133,8 @@ def catch_up(ports: Ports, spec: FeedSpec, run: Run) -> CaughtUp | None:
 
 def _entries(ports: Ports, spec: FeedSpec) -> Iterator[Mapping[str, Any]]:
     """The rows of every entry, in the order in which they were written."""
-    newest_key = keys.journal_newest(spec.name)
-    for key in sorted(stamp.key for stamp in ports.store.objects(ports.bucket, keys.journal(spec.name)) if stamp.key != newest_key):
+    newest_key = keys.journal_newest(spec.group)
+    for key in sorted(stamp.key for stamp in ports.store.objects(ports.bucket, keys.journal(spec.group)) if stamp.key != newest_key):
         said = json.loads(ports.store.read_bytes(ports.bucket, key))
         if said["format"] != FORMAT:
             raise JournalIncomplete(spec.name, f"s3://{ports.bucket}/{key} has format {said['format']!r}, this release reads {FORMAT}")

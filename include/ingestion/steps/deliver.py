@@ -10,6 +10,7 @@ from include.ingestion import keys
 from include.ingestion.errors import EnvironmentFailure, ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
+from include.ingestion.group import for_feed
 from include.ingestion.lifecycle import State
 from include.ingestion.ports import ObjectStore, Ports, Undelivered
 from include.ingestion.repair.journal import write_journal
@@ -28,15 +29,19 @@ class Delivered:
 
 
 def deliver(ports: Ports, spec: FeedSpec, run: Run) -> Delivered:
-    """Drain the outbox: the journal first, output files of published batches, error and archive objects of files, tidying of state."""
+    """Drain the group's outbox: the journal first, then what follows batches in their order, error and archive objects, tidying of state.
+
+    Raises:
+        EnvironmentFailure: S3 or PostgreSQL does not answer; the next run delivers the rest.
+    """
     batches, files = ports.ledger.undelivered_batches(spec), ports.ledger.undelivered_files(spec)
     if batches or files:
         write_journal(ports, spec, [batch.number for batch in batches], [one.file.file_id for one in files])
     for batch in batches:
-        ports.results.deliver(batch, ports.say)
+        for_feed(ports, spec, batch.feed)[0].results.deliver(batch, ports.say)
         ports.ledger.delivered_batch(batch)
     for undelivered in files:
-        location, key = _deliver_file(ports, spec, undelivered)
+        location, key = _deliver_file(ports, for_feed(ports, spec, undelivered.file.feed)[1], undelivered)
         ports.ledger.delivered_file(undelivered.file.file_id, run, location, key)
     ports.results.tidy(ports.say)
     return Delivered(len(batches), len(files), ports.ledger.waiting(spec).files)
@@ -51,7 +56,7 @@ def _deliver_file(ports: Ports, spec: FeedSpec, undelivered: Undelivered) -> tup
         if undelivered.location != "landing":
             return None, None
         return _move(ports, file, keys.original_in_error(folder, file.key), "error")
-    if file.state is State.PUBLISHED:
+    if file.state in {State.PUBLISHED, State.SUPERSEDED}:
         if undelivered.rejects_key is not None:
             write_report(ports, folder, undelivered)
         if spec.archive and undelivered.location == "landing":

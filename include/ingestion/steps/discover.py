@@ -30,7 +30,10 @@ class GateGroup:
 
 @dataclass(frozen=True)
 class Discovered:
-    """What discover hands on: keys and counts only. `token` None: nothing to do, and no lease is held."""
+    """What discover hands on: keys and counts only.
+
+    `token` None: nothing to do, and no lease is held. `resumes`: an unfinished batch of the group, of `resumes_feed`.
+    """
 
     token: int | None
     listed: int
@@ -38,6 +41,7 @@ class Discovered:
     seen_again: int
     ignored: int
     resumes: int | None
+    resumes_feed: str | None
     file_ids: tuple[int, ...]
     groups: tuple[GateGroup, ...]
 
@@ -51,7 +55,7 @@ def discover(ports: Ports, spec: FeedSpec, run: Run) -> Discovered:
 
     Raises:
         FeedBusy: another run holds the lease.
-        FeedPaused: a person paused the feed.
+        FeedPaused: a person paused the feed, or another one of its group that has a batch to be finished first.
         LedgerBehind: the ledger knows less than was delivered; it was restored from a backup.
         EnvironmentFailure: S3 or PostgreSQL does not answer.
     """
@@ -67,11 +71,14 @@ def discover(ports: Ports, spec: FeedSpec, run: Run) -> Discovered:
         for file in new:
             ports.say(f"registered seq {file.seq} {file.key} ({_bytes(file.size)}, version {file.version} of its key)")
         resumes = ports.ledger.open_batch(spec)
+        if resumes:
+            ports.ledger.refuse_paused(resumes.feed)
         files_to_judge = [] if resumes else ports.ledger.undecided(spec, run.max_files, run.max_bytes)
         keep = bool(resumes or files_to_judge)
         if resumes:
             ports.say(
-                f"batch {resumes.number} (seq {resumes.first_seq}-{resumes.last_seq}) was left unfinished: it goes before anything new"
+                f"batch {resumes.number} of {resumes.feed} (seq {resumes.first_seq}-{resumes.last_seq}) was left unfinished: "
+                "it goes before anything new"
             )
         return Discovered(
             token=token if keep else None,
@@ -80,6 +87,7 @@ def discover(ports: Ports, spec: FeedSpec, run: Run) -> Discovered:
             seen_again=len(again),
             ignored=len(ignored),
             resumes=resumes.number if resumes else None,
+            resumes_feed=resumes.feed if resumes else None,
             file_ids=tuple(file.file_id for file in files_to_judge),
             groups=grouped([file for file in files_to_judge if not file.judged]),
         )
@@ -159,10 +167,10 @@ def register_found(
     An object that deliver moved away between the listing and here looks as if it had come back, so only what is
     still there counts as seen again.
     """
-    buckets = sorted({stamp.bucket for stamp in files})
+    once = {(stamp.bucket, stamp.key): stamp for stamp in files}.values()  # places may overlap
     found: list[FileStamp] = []
-    for bucket in buckets:
-        found += ports.ledger.differing(spec, bucket, [stamp for stamp in files if stamp.bucket == bucket])
+    for bucket in sorted({stamp.bucket for stamp in once}):
+        found += ports.ledger.differing(spec, bucket, [stamp for stamp in once if stamp.bucket == bucket])
     registration = ports.ledger.register(spec, token, run, sorted(found, key=partial(_registration_order, spec.name)))
     still_there = [stamp for stamp in registration.seen_again if _still(ports.store, stamp)]
     if still_there:

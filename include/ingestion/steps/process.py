@@ -10,6 +10,7 @@ from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
 from include.ingestion.errors import EnvironmentFailure, LeaseLost
 from include.ingestion.feed import FeedSpec
+from include.ingestion.group import for_feed
 from include.ingestion.ports import Ports
 from include.ingestion.repair.failing import WorkFailed, described, outage
 from include.ingestion.run import Run
@@ -17,7 +18,10 @@ from include.ingestion.run import Run
 
 @dataclass(frozen=True)
 class Processed:
-    """What process hands on: counts, and where the attempt's manifest lies. `batch` None: nothing was accepted."""
+    """What process hands on: counts, and where the attempt's manifest lies.
+
+    `batch` None: nothing was accepted. `feed`: whose batch it is; a batch that a run of a sister left unfinished is resumed first.
+    """
 
     accepted: int
     quarantined: int
@@ -26,6 +30,7 @@ class Processed:
     attempt: int | None = None
     state_version_read: int | None = None
     manifest_key: str | None = None
+    feed: str | None = None
 
 
 def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequence[int]) -> Processed:
@@ -49,9 +54,10 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
         if batch is None:
             ports.ledger.let_go(spec, token)
             return Processed(*counts)
+        ports, spec = for_feed(ports, spec, batch.feed)
         attempt = ports.ledger.begin_attempt(spec, token, run, batch.number)
         ports.say(
-            f"batch {batch.number} attempt {attempt.number}: "
+            f"batch {batch.number} attempt {attempt.number} of {spec.name}: "
             f"seq {batch.first_seq}-{batch.last_seq}, {len(batch.files)} files, {batch.rows} rows, "
             + ", ".join(f"{name} {value}" for name, value in batch.parameters.items())
         )
@@ -63,7 +69,7 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
             raise
         except Exception as failed:
             raise attempt_failed(ports, spec, run, token, attempt, failed) from failed
-        return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key)
+        return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key, spec.name)
 
 
 def attempt_failed(ports: Ports, spec: FeedSpec, run: Run, token: int, attempt: Attempt, failed: Exception) -> Exception:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from include.ingestion.batch import Attempt
 from include.ingestion.errors import EnvironmentFailure, LeaseLost
 from include.ingestion.feed import FeedSpec
+from include.ingestion.group import for_feed
 from include.ingestion.ports import Ports
 from include.ingestion.run import Run
 from include.ingestion.steps.process import Processed, attempt_failed
@@ -31,6 +32,7 @@ def publish(ports: Ports, spec: FeedSpec, run: Run, token: int, processed: Proce
     """
     if processed.batch is None or processed.attempt is None or processed.state_version_read is None or processed.manifest_key is None:
         return None
+    ports, spec = for_feed(ports, spec, processed.feed or spec.name)
     attempt = Attempt(processed.batch, processed.attempt, processed.state_version_read)
     try:
         manifest = json.loads(ports.store.read_bytes(ports.bucket, processed.manifest_key))
@@ -39,5 +41,5 @@ def publish(ports: Ports, spec: FeedSpec, run: Run, token: int, processed: Proce
         raise
     except Exception as failed:
         raise attempt_failed(ports, spec, run, token, attempt, failed) from failed
-    ports.say(f"published batch {processed.batch}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    ports.say(f"published batch {processed.batch} of {spec.name}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     return Published(processed.batch, counts)

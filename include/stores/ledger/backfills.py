@@ -14,7 +14,7 @@ from include.ingestion.past.certificate import Certificate, file_as_json
 from include.ingestion.past.comparison import Comparison, FileComparison, Kind
 from include.ingestion.past.recorded import JudgedBy, RecordedBatch
 from include.ingestion.run import Run
-from include.stores.ledger.batches import batch_from
+from include.stores.ledger.batches import FILES_OF_BATCHES, batch_from
 from include.stores.ledger.files import KEPT, kept_file
 from include.stores.ledger.session import LedgerSession
 
@@ -114,11 +114,7 @@ class Backfills(LedgerSession):
         rows = self.rows(
             f"select * from batch where feed = %(feed)s and state = 'published' and {which} order by batch", values | {"feed": spec.name}
         )
-        files = self.rows(
-            """select batch, file_id, seq, key, accepted, bronze, touched from file
-               where group_name = %s and batch = any(%s) order by seq""",
-            (spec.group, [row["batch"] for row in rows]),
-        )
+        files = self.rows(FILES_OF_BATCHES, (spec.group, [row["batch"] for row in rows]))
         return [
             RecordedBatch(batch_from(row, [file for file in files if file["batch"] == row["batch"]]), row["manifest"], row["code_version"])
             for row in rows

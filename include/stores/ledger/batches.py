@@ -9,17 +9,27 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from include.ingestion.batch import Attempt, Batch, BatchFile
-from include.ingestion.decide import NOT_IN_THE_BYTES, Candidate, Decision, Known, decide
+from include.ingestion.decide import Decision, decide
 from include.ingestion.errors import LeaseLost, UsageError
 from include.ingestion.feed import FeedSpec
-from include.ingestion.file import Kind, Settled
+from include.ingestion.file import Settled
 from include.ingestion.lifecycle import State
 from include.ingestion.ports import Results
 from include.ingestion.run import Run
+from include.stores.ledger.decisions import to_decide, what_is_known
 from include.stores.ledger.files import object_refs
 from include.stores.ledger.fixes import claim_lines, close_replays
 from include.stores.ledger.session import Cursor, LedgerSession
 from include.version import code_version
+
+# The files of some batches of a group, with those that they supersede, in seq order.
+FILES_OF_BATCHES = """
+select f.batch, f.file_id, f.seq, f.key, f.accepted, f.bronze, f.touched,
+       (select jsonb_agg(jsonb_build_object('file_id', o.file_id, 'seq', o.seq, 'key', o.key, 'accepted', o.accepted, 'bronze', o.bronze,
+                                            'touched', o.touched) order by o.seq)
+        from file o where o.file_id = any(f.supersedes)) as supersedes
+from file f where f.group_name = %s and f.batch = any(%s) order by f.seq
+"""
 
 
 class Batches(LedgerSession):
@@ -28,14 +38,7 @@ class Batches(LedgerSession):
     def open_batch(self, spec: FeedSpec) -> Batch | None:
         """The group's one unfinished batch, if there is one."""
         found = self.row("select * from batch where group_name = %s and state = 'open'", (spec.group,))
-        return None if found is None else self._batch(found)
-
-    def _batch(self, row: DictRow) -> Batch:
-        files = self.rows(
-            "select file_id, seq, key, accepted, bronze, touched from file where group_name = %s and batch = %s order by seq",
-            (row["group_name"], row["batch"]),
-        )
-        return batch_from(row, files)
+        return None if found is None else batch_from(found, self.rows(FILES_OF_BATCHES, (spec.group, [found["batch"]])))
 
     def settle(self, spec: FeedSpec, token: int, run: Run, file_ids: Sequence[int]) -> Settled:
         """Decide judged files in seq order and fix a batch of the accepted ones, in one transaction.
@@ -43,7 +46,8 @@ class Batches(LedgerSession):
         A batch never straddles a change of the reference: files after it stay accepted for the next batch.
         """
         with self.fenced(spec, token, run) as cursor:
-            candidates, known = _to_decide(cursor, spec, file_ids)
+            candidates = to_decide(cursor, file_ids)
+            known = what_is_known(cursor, spec, candidates)
             decisions = decide(spec, candidates, known)
             _record(cursor, decisions)
             claim_lines(cursor, candidates, decisions)
@@ -128,26 +132,29 @@ class Batches(LedgerSession):
                 raise LeaseLost(spec.name, token)
             cursor.execute(
                 """update file set state = 'published', published_at = clock_timestamp()
-                   where group_name = %s and batch = %s and state = 'accepted'
-                   returning file_id, seq, key, accepted, bronze, touched""",
+                   where group_name = %s and batch = %s and state = 'accepted'""",
                 (spec.group, attempt.batch),
             )
-            batch = batch_from(row, sorted(cursor.fetchall(), key=lambda file: file["seq"]))
+            cursor.execute(FILES_OF_BATCHES.encode(), (spec.group, [attempt.batch]))
+            batch = batch_from(row, cursor.fetchall())
+            _supersede(cursor, batch)
             counts = results.publish(cursor, batch, produced, moved["now"])
             _end_attempt(cursor, spec, attempt, "published", None)
-        return {"files": len(batch.files), "rows": batch.rows} | counts
+        superseded = {"superseded": len(batch.superseded)} if batch.superseded else {}
+        return {"files": len(batch.files), "rows": batch.rows} | superseded | counts
 
     def abandon_batch(self, spec: FeedSpec, run: Run, why: str) -> int:
         """Give up the open batch: its files are accepted and wait for the next one. Whoever works on it can no longer publish.
 
         Raises:
-            UsageError: no batch is open.
+            UsageError: no batch of the feed is open.
         """
         with self.transaction(run) as cursor:
             cursor.execute("select 1 from feed_group where group_name = %s for update", (spec.group,))
             cursor.execute(
-                "update batch set state = 'abandoned', reason = %s where group_name = %s and state = 'open' returning batch, attempt",
-                (why, spec.group),
+                """update batch set state = 'abandoned', reason = %s where group_name = %s and feed = %s and state = 'open'
+                   returning batch, attempt""",
+                (why, spec.group, spec.name),
             )
             given_up = cursor.fetchone()
             if given_up is None:
@@ -165,6 +172,7 @@ class Batches(LedgerSession):
 
 
 def batch_from(row: DictRow, files: Sequence[DictRow]) -> Batch:
+    """A batch from its row and those of `FILES_OF_BATCHES`."""
     return Batch(
         number=row["batch"],
         feed=row["feed"],
@@ -174,63 +182,37 @@ def batch_from(row: DictRow, files: Sequence[DictRow]) -> Batch:
         parameters=row["parameters"],
         reference_version=row["reference_version"],
         started_at=row["started_at"],
-        files=tuple(
-            BatchFile(
-                file_id=file["file_id"],
-                seq=file["seq"],
-                key=file["key"],
-                rows=file["accepted"],
-                bronze=object_refs(file["bronze"]),
-                touched=None if file["touched"] is None else tuple(file["touched"]),
+        files=tuple(map(_batch_file, files)),
+    )
+
+
+def _batch_file(file: Mapping[str, Any]) -> BatchFile:
+    return BatchFile(
+        file_id=file["file_id"],
+        seq=file["seq"],
+        key=file["key"],
+        rows=file["accepted"],
+        bronze=object_refs(file["bronze"]),
+        touched=None if file["touched"] is None else tuple(file["touched"]),
+        supersedes=tuple(map(_batch_file, file.get("supersedes") or ())),
+    )
+
+
+def _supersede(cursor: Cursor, batch: Batch) -> None:
+    """Take the files out of force whose places those of the batch take; deliver tells people of them once more."""
+    for file in batch.files:
+        old = [one.file_id for one in file.supersedes]
+        if old:
+            cursor.execute(
+                "update file set state = 'superseded', reason = %s, delivered_at = null where file_id = any(%s)",
+                (f"superseded by file {file.file_id}, seq {file.seq}", old),
             )
-            for file in files
-        ),
-    )
-
-
-def _to_decide(cursor: Cursor, spec: FeedSpec, file_ids: Sequence[int]) -> tuple[list[Candidate], Known]:
-    """The judged files among these that are not decided, and what earlier decisions say of their bytes and keys."""
-    cursor.execute(
-        """select file_id, seq, bucket, key, sha256, reason_code as fault, reason, kind, parent, coalesce(fixes, '{}') as fixes
-           from file where file_id = any(%(ids)s) and state = 'registered' and judged_at is not null
-             and seq < coalesce((select min(seq) from file
-                                 where file_id = any(%(ids)s) and state = 'registered' and judged_at is null), seq + 1)
-           order by seq""",
-        {"ids": list(file_ids)},
-    )
-    candidates = [Candidate(**row | {"kind": Kind(row["kind"]), "fixes": tuple(row["fixes"])}) for row in cursor.fetchall()]
-    digests = [candidate.sha256 for candidate in candidates if candidate.sha256]
-    known = Known()
-    cursor.execute(
-        "select sha256, file_id, seq from file where feed = %s and sha256 = any(%s) and state in ('accepted', 'published')",
-        (spec.name, digests),
-    )
-    known.holders = {row["sha256"]: (row["file_id"], row["seq"]) for row in cursor.fetchall()}
-    cursor.execute(
-        """select sha256, file_id, seq from file
-           where feed = %s and sha256 = any(%s) and state = 'quarantined' and reason_code <> all(%s) order by seq desc""",
-        (spec.name, digests, sorted(NOT_IN_THE_BYTES)),
-    )
-    known.condemned = {row["sha256"]: (row["file_id"], row["seq"]) for row in cursor.fetchall()}
-    cursor.execute(
-        """select f.bucket, f.key, f.file_id, f.seq from file f
-           join unnest(%s::text[], %s::text[]) as c (bucket, key) on f.bucket = c.bucket and f.key = c.key
-           where f.feed = %s and f.state in ('accepted', 'published') order by f.seq""",
-        ([candidate.bucket for candidate in candidates], [candidate.key for candidate in candidates], spec.name),
-    )
-    known.taken_keys = {(row["bucket"], row["key"]): (row["file_id"], row["seq"]) for row in cursor.fetchall()}
-    cursor.execute(
-        """select l.parent, l.line, l.file_id, f.seq from fixed_line l join file f using (file_id) where l.parent = any(%s)""",
-        ([candidate.parent for candidate in candidates if candidate.fixes],),
-    )
-    known.fixed = {(row["parent"], row["line"]): (row["file_id"], row["seq"]) for row in cursor.fetchall()}
-    return candidates, known
 
 
 def _record(cursor: Cursor, decisions: Sequence[Decision]) -> None:
     cursor.executemany(
         """update file set state = %(state)s::file_state, reason_code = %(fault)s, reason = %(reason)s, duplicate_of = %(duplicate_of)s,
-                  judged_at = case when %(state)s::file_state <> 'registered' then judged_at end
+                  supersedes = %(supersedes)s, judged_at = case when %(state)s::file_state <> 'registered' then judged_at end
            where file_id = %(file_id)s""",
         [
             {
@@ -239,6 +221,7 @@ def _record(cursor: Cursor, decisions: Sequence[Decision]) -> None:
                 "fault": decision.fault,
                 "reason": decision.reason,
                 "duplicate_of": decision.duplicate_of,
+                "supersedes": list(decision.supersedes) or None,
             }
             for decision in decisions
         ],

@@ -41,7 +41,7 @@ class Failures(LedgerSession):
             failed = _alone(cursor, spec, files[0]["file_id"], files[0]["seq"], what)
             if failed.poison:
                 cursor.execute(
-                    "update file set state = 'quarantined', reason_code = %s, reason = %s where file_id = %s",
+                    "update file set state = 'quarantined', reason_code = %s, reason = %s, supersedes = null where file_id = %s",
                     (Fault.POISON, failed.reason, files[0]["file_id"]),
                 )
                 cursor.execute("delete from fixed_line where file_id = %s", (files[0]["file_id"],))

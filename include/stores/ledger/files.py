@@ -13,6 +13,7 @@ from include.ingestion import keys
 from include.ingestion.batch import Waiting
 from include.ingestion.feed import FeedSpec, OnQuarantine
 from include.ingestion.file import FileStamp, Kind, LedgerFile, ObjectRef, Registration, Source
+from include.ingestion.kept import IN_THE_OUTBOX as TOLD_OF
 from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
 from include.ingestion.run import Run
@@ -26,6 +27,8 @@ _FILE = """file_id, feed, seq, bucket, key, version, etag, size, date, state, sh
            judged_at is not null as judged, kind, parent"""
 
 KEPT = f"{_FILE}, reason_code, location, location_key, latest, delivered_at, bronze, bronze_digest, rejects, judged_at, registered_at"
+
+IN_THE_OUTBOX = "state in (" + ", ".join(f"'{state}'" for state in sorted(TOLD_OF)) + ")"
 
 # Files that wait for a decision or a batch, in order; with the policy `hold` only those before the first bad one.
 _WAITING = """
@@ -127,9 +130,8 @@ class Files(LedgerSession):
             _waiting_values(spec),
         )
         undelivered = self.row(
-            """select (select count(*) from batch where feed = %(feed)s and state = 'published' and delivered_at is null)
-                    + (select count(*) from file where feed = %(feed)s and delivered_at is null
-                       and state in ('quarantined', 'discarded', 'duplicate', 'published')) as undelivered""",
+            f"""select (select count(*) from batch where feed = %(feed)s and state = 'published' and delivered_at is null)
+                     + (select count(*) from file where feed = %(feed)s and delivered_at is null and {IN_THE_OUTBOX}) as undelivered""",
             {"feed": spec.name},
         )
         assert found is not None

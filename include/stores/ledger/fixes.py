@@ -46,12 +46,12 @@ class Fixes(LedgerSession):
             feed = cursor.fetchone()
             assert feed is not None
             cursor.execute(
-                """insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date, kind, parent, asked_by, why)
-                   values (%s, %s, %s, %s, 1, %s, %s, %s, %s, 'replacement', %s, %s, %s)
+                """insert into file (feed, seq, bucket, key, version, etag, size, last_modified, date, kind, parent, origin, asked_by, why)
+                   values (%s, %s, %s, %s, 1, %s, %s, %s, %s, 'replacement', %s, %s, %s, %s)
                    returning *, judged_at is not null as judged""",
                 (
                     *(spec.name, feed["last_seq"], stamp.bucket, stamp.key, stamp.etag, stamp.size, stamp.last_modified, file["date"]),
-                    *(parent, by, why),
+                    *(parent, file["origin"] or parent, by, why),
                 ),
             )
             row = cursor.fetchone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -13,7 +13,7 @@ from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Results
 from include.ingestion.repair.journal import Added, Position
 from include.ingestion.run import Run
-from include.stores.ledger.batches import batch_from
+from include.stores.ledger.batches import FILES_OF_BATCHES, batch_from
 from include.stores.ledger.session import Cursor, LedgerSession
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -21,19 +21,21 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 # What is delivered, what was published with it, and everything before it that no earlier entry has: seqs stay without a hole.
 _FILES = """
 with given as (
-    select file_id, seq from file
+    select file_id, feed, seq from file
     where file_id = any(%(files)s) or (group_name = %(group)s and batch = any(%(batches)s) and state in ('published', 'superseded'))
+), reached as (
+    select feed, max(seq) as seq from given group by feed
 )
-select f.file_id from file f
-where f.feed = %(feed)s
-  and (f.file_id in (select file_id from given) or (f.delivered_at is null and f.seq < (select max(seq) from given)))
+select f.file_id from file f join reached r using (feed)
+where f.file_id in (select file_id from given) or (f.delivered_at is null and f.seq < r.seq)
 """
 _KEPT = {
-    "reference": "select to_jsonb(t) as row from reference t where feed = %(feed)s order by name, version",
+    "reference": """select to_jsonb(t) as row from reference t
+                    where feed in (select feed from feed where group_name = %(group)s) order by feed, name, version""",
     "batch": "select to_jsonb(t) as row from batch t where group_name = %(group)s and batch = any(%(batches)s) order by batch",
     "batch_attempt": """select to_jsonb(t) as row from batch_attempt t where group_name = %(group)s and batch = any(%(batches)s)
                         order by batch, attempt""",
-    "file": "select to_jsonb(t) as row from file t where file_id = any(%(files)s) order by seq",
+    "file": "select to_jsonb(t) as row from file t where file_id = any(%(files)s) order by feed, seq",
     "file_event": "select to_jsonb(t) as row from file_event t where file_id = any(%(files)s) order by event_id",
     "fixed_line": "select to_jsonb(t) as row from fixed_line t where file_id = any(%(files)s) order by parent, line",
     "feed_group": "select to_jsonb(t) as row from feed_group t where group_name = %(group)s",
@@ -45,30 +47,38 @@ class Journal(LedgerSession):
     """Keeping and putting back."""
 
     def position(self, spec: FeedSpec) -> Position:
-        """How far the ledger has come."""
-        found = self.row(
-            "select f.last_seq as seq, g.state_version from feed f join feed_group g using (group_name) where f.feed = %s", (spec.name,)
+        """How far the ledger has come with the feeds of the group."""
+        return self._position(
+            """select jsonb_object_agg(feed, last_seq) as seqs,
+                      (select state_version from feed_group where group_name = %(group)s) as state_version
+               from feed where group_name = %(group)s""",
+            spec,
         )
-        return Position(**found) if found else Position(0, 0)
 
     def delivered_position(self, spec: FeedSpec) -> Position:
         """How far entries of the journal reach that were written before."""
-        found = self.row(
-            """select coalesce((select max(seq) from file where feed = %(feed)s and delivered_at is not null), 0) as seq,
-                      coalesce((select max(state_version) from batch where feed = %(feed)s and delivered_at is not null), 0)
-                      as state_version""",
-            {"feed": spec.name},
+        return self._position(
+            """select jsonb_object_agg(feed, coalesce((select max(seq) from file where file.feed = f.feed and delivered_at is not null), 0))
+                          as seqs,
+                      coalesce((select max(state_version) from batch where group_name = %(group)s and delivered_at is not null), 0)
+                          as state_version
+               from feed f where group_name = %(group)s""",
+            spec,
         )
-        return Position(**found) if found else Position(0, 0)
+
+    def _position(self, question: str, spec: FeedSpec) -> Position:
+        found = self.row(question, {"group": spec.group})
+        assert found is not None, "an aggregate is one row"
+        return Position(found["seqs"] or {}, found["state_version"] or 0)
 
     def journal_rows(self, spec: FeedSpec, batches: Sequence[int], files: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
-        """The rows of files and batches, with whatever they cannot stand without."""
+        """The rows of files and batches of the group, with whatever they cannot stand without."""
         with self.transaction() as cursor:
             cursor.execute("set transaction isolation level repeatable read")
             cursor.execute(
                 "select distinct batch from file where file_id = any(%s) and state in ('published', 'superseded')", (list(files),)
             )
-            wanted = {"feed": spec.name, "group": spec.group, "batches": sorted({*batches, *(row["batch"] for row in cursor.fetchall())})}
+            wanted = {"group": spec.group, "batches": sorted({*batches, *(row["batch"] for row in cursor.fetchall())})}
             cursor.execute(_FILES, wanted | {"files": list(files)})
             wanted["files"] = sorted(row["file_id"] for row in cursor.fetchall())
             kept = {}
@@ -77,27 +87,27 @@ class Journal(LedgerSession):
                 kept[table] = [row["row"] for row in cursor.fetchall()]
         return kept
 
-    def put_back(self, spec: FeedSpec, token: int, run: Run, rows: Rows, results: Results) -> Added:
+    def put_back(self, spec: FeedSpec, token: int, run: Run, rows: Rows, results_of: Callable[[str], Results]) -> Added:
         """Take one entry in, in one transaction: files as they were decided, batches published once more from what their jobs wrote.
 
         Raises:
             JournalIncomplete: a batch before one of these is missing.
         """
-        produced = {row["batch"]: results.read(row["manifest"]) for row in rows["batch"] if not self._has_published(spec, row["batch"])}
+        missing = [row for row in rows["batch"] if not self._has_published(spec, row["batch"])]
+        produced = {row["batch"]: results_of(row["feed"]).read(row["manifest"]) for row in missing}
         with self.fenced(spec, token, run) as cursor:
             cursor.execute("alter table file disable trigger user")
             _insert(cursor, "reference", rows["reference"], "do nothing")
-            _upsert(cursor, "batch", ("group_name", "batch"), [row for row in rows["batch"] if row["batch"] in produced])
+            _upsert(cursor, "batch", ("group_name", "batch"), missing)
             _insert(cursor, "batch_attempt", rows["batch_attempt"], "do nothing")
             files = _unknown_or_older(cursor, rows)
             _upsert(cursor, "file", ("file_id",), [_waiting(row) for row in files])
             _insert(cursor, "file_event", rows["file_event"], "do nothing")
             _insert(cursor, "fixed_line", rows["fixed_line"], "do nothing")
             cursor.execute("alter table file enable trigger user")
-            for row in rows["batch"]:
-                if row["batch"] in produced:
-                    _publish_again(cursor, spec, row["batch"], results, produced[row["batch"]])
-            _move_on(cursor, spec, rows)
+            for row in missing:
+                _publish_again(cursor, spec, row["batch"], results_of(row["feed"]), produced[row["batch"]])
+            _move_on(cursor, rows)
         leases = max((group["lease_token"] for group in rows["feed_group"]), default=0)
         return Added(frozenset(row["file_id"] for row in files), frozenset(produced), leases)
 
@@ -141,19 +151,17 @@ def _publish_again(cursor: Cursor, spec: FeedSpec, number: int, results: Results
     assert group is not None, "locked in this transaction"
     if row["state_version"] != group["state_version"] + 1:
         raise JournalIncomplete(spec.name, f"batch {number} made state {row['state_version']}, the ledger is at {group['state_version']}")
-    cursor.execute(
-        "select file_id, seq, key, accepted, bronze, touched from file where group_name = %s and batch = %s order by seq",
-        (spec.group, number),
-    )
+    cursor.execute(FILES_OF_BATCHES.encode(), (spec.group, [number]))
     results.publish(cursor, batch_from(row, cursor.fetchall()), produced, row["published_at"])
     cursor.execute("drop table if exists found")
     cursor.execute("update feed_group set state_version = %s where group_name = %s", (row["state_version"], spec.group))
 
 
-def _move_on(cursor: Cursor, spec: FeedSpec, rows: Rows) -> None:
+def _move_on(cursor: Cursor, rows: Rows) -> None:
     """Let every counter be at least where it was, so that no number is given twice."""
-    seqs = [row["seq"] for row in rows["file"]]
-    cursor.execute("update feed set last_seq = greatest(last_seq, %s) where feed = %s", (max(seqs, default=0), spec.name))
+    for feed in sorted({row["feed"] for row in rows["file"]}):
+        newest = max(row["seq"] for row in rows["file"] if row["feed"] == feed)
+        cursor.execute("update feed set last_seq = greatest(last_seq, %s) where feed = %s", (newest, feed))
     for group in rows["feed_group"]:
         cursor.execute(
             "update feed_group set last_batch = greatest(last_batch, %s) where group_name = %s", (group["last_batch"], group["group_name"])

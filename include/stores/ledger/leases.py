@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, LeaseLost, UsageError
 from include.ingestion.feed import FeedSpec
 from include.ingestion.run import Run
-from include.stores.ledger.session import LedgerSession, translated
+from include.stores.ledger.session import Cursor, LedgerSession, translated
 
 LEASE_SECONDS = 60
 RENEW_SECONDS = 15
@@ -26,12 +26,7 @@ class Leases(LedgerSession):
             FeedPaused: a person paused the feed.
         """
         with self.transaction(run) as cursor:
-            cursor.execute("select paused_at, paused_by from feed where feed = %s", (spec.name,))
-            feed = cursor.fetchone()
-            if feed is None:
-                raise UsageError(f"the ledger has no feed {spec.name}; `sluice migrate` adds the feeds of this release")
-            if feed["paused_at"] is not None:
-                raise FeedPaused(spec.name, feed["paused_at"].isoformat(timespec="seconds"), feed["paused_by"])
+            _refuse_paused(cursor, spec.name)
             cursor.execute(
                 """select lease_holder, lease_token, extract(epoch from lease_until - clock_timestamp())::float8 as seconds_left
                    from feed_group where group_name = %s for update""",
@@ -40,7 +35,7 @@ class Leases(LedgerSession):
             lease = cursor.fetchone()
             assert lease is not None, "feed.group_name references feed_group"
             if lease["lease_holder"] not in (None, run.run_id) and lease["seconds_left"] > 0:
-                raise FeedBusy(spec.name, lease["lease_holder"], lease["seconds_left"])
+                raise FeedBusy(spec.name, lease["lease_holder"], lease["seconds_left"], spec.group)
             token: int = lease["lease_token"] + 1
             cursor.execute(
                 """update feed_group set lease_holder = %s, lease_token = %s, lease_until = clock_timestamp() + make_interval(secs => %s)
@@ -48,6 +43,15 @@ class Leases(LedgerSession):
                 (run.run_id, token, LEASE_SECONDS, spec.group),
             )
         return token
+
+    def refuse_paused(self, feed: str) -> None:
+        """Refuse to work for a feed that a person paused.
+
+        Raises:
+            FeedPaused: it is.
+        """
+        with self.transaction() as cursor:
+            _refuse_paused(cursor, feed)
 
     def let_go(self, spec: FeedSpec, token: int) -> None:
         """End a lease; the token grows, so that nothing can be written under it any more. Not ours any more: nothing happens."""
@@ -107,3 +111,12 @@ class Leases(LedgerSession):
             )
             if renewed.rowcount == 0:
                 raise LeaseLost(spec.name, token)
+
+
+def _refuse_paused(cursor: Cursor, feed: str) -> None:
+    cursor.execute("select paused_at, paused_by from feed where feed = %s", (feed,))
+    found = cursor.fetchone()
+    if found is None:
+        raise UsageError(f"the ledger has no feed {feed}; `sluice migrate` adds the feeds of this release")
+    if found["paused_at"] is not None:
+        raise FeedPaused(feed, found["paused_at"].isoformat(timespec="seconds"), found["paused_by"])

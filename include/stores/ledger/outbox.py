@@ -9,7 +9,7 @@ from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Undelivered
 from include.ingestion.run import Run
 from include.stores.ledger.batches import batch_from
-from include.stores.ledger.files import ledger_file
+from include.stores.ledger.files import IN_THE_OUTBOX, ledger_file
 from include.stores.ledger.session import LedgerSession
 
 
@@ -17,17 +17,19 @@ class Outbox(LedgerSession):
     """What deliver has to do, and that it was done. Both may be repeated."""
 
     def undelivered_batches(self, spec: FeedSpec) -> list[Batch]:
+        """The batches of the group, in their order."""
         found = self.rows(
-            "select * from batch where feed = %s and state = 'published' and delivered_at is null order by batch", (spec.name,)
+            "select * from batch where group_name = %s and state = 'published' and delivered_at is null order by batch", (spec.group,)
         )
         return [batch_from(row, ()) for row in found]
 
     def undelivered_files(self, spec: FeedSpec) -> list[Undelivered]:
-        """Files in an end state for which something may be left to do, in seq order."""
+        """Files of the group in an end state for which something may be left to do, in seq order."""
         found = self.rows(
-            """select *, judged_at is not null as judged from file
-               where feed = %s and delivered_at is null and state in ('quarantined', 'discarded', 'duplicate', 'published') order by seq""",
-            (spec.name,),
+            f"""select *, judged_at is not null as judged from file
+                where feed in (select feed from feed where group_name = %s) and delivered_at is null and {IN_THE_OUTBOX}
+                order by feed, seq""",
+            (spec.group,),
         )
         return [_undelivered(row) for row in found]
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.decide import Candidate, Known, decide
+from include.ingestion.decide import Candidate, Known, Standing, decide
 from include.ingestion.feed import OnQuarantine, OverwritePolicy
 from include.ingestion.file import Kind
 from include.ingestion.lifecycle import FOLLOWS, State
@@ -117,7 +117,7 @@ def test_the_original_bytes_replayed_are_refused_for_their_own_reason_alone() ->
 
 
 def test_a_replacement_follows_no_overwrite_policy_for_its_key_is_its_own() -> None:
-    known = Known(taken_keys={("sluice", "k.csv"): (1, 1)})
+    known = Known(standing={("sluice", "k.csv"): [Standing(1, 1, 1)]})
     assert states(TRANSACTIONS, [dataclasses.replace(candidate(2, "b", "k.csv"), kind=Kind.REPLACEMENT, parent=1)], known) == [
         State.ACCEPTED
     ]
