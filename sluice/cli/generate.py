@@ -101,6 +101,8 @@ def sales(
 
     if (to is None) == (not land):
         raise UsageError("say where to: either --to FOLDER or --land")
+    if to is not None and (wave, expected, overwrite) != (1, None, False):
+        raise UsageError("--wave, --expected and --overwrite go with --land: a folder holds both waves, and expected.json")
     asked = request(Wish(gb, rows, days, file_mb), seed, start.date(), format, Sizes(customers, stores, sellers, products), faults=faults)
     count = processes or os.cpu_count() or 1
     if to is not None:
