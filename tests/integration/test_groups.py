@@ -8,15 +8,7 @@ import pytest
 
 from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, UsageError
 from include.ingestion.ingest import Progress, until_empty
-from tests.integration.trade import Trade
-
-
-class Killed(BaseException):
-    """What a killed process looks like from inside."""
-
-
-def dies(*_: object) -> None:
-    raise Killed
+from tests.integration.trade import Killed, Trade, dies
 
 
 def left_open(trade: Trade, feed: str) -> None:

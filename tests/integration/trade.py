@@ -36,12 +36,21 @@ CONTRACT = Contract(1, (Column("name"), Column("amount", matches=MONEY, stored=S
 ORDERS = FeedSpec("orders", "trade", CONTRACT, (".csv",), overwrite=OverwritePolicy.SUPERSEDE, touch_column="name")
 PARTIES = FeedSpec("parties", "trade", CONTRACT, (".csv",), overwrite=OverwritePolicy.SUPERSEDE)
 DAY = "dt=2026-11-01"
+BAD = "a x"  # rows of a file that is quarantined
 TABLES = """
 create table if not exists trade_sum (
     feed text, name text, n bigint check (n > 0), cents bigint, primary key (feed, name)
 );
 create table if not exists trade_log (feed text, batch bigint, file_id bigint, seq bigint, sign int, n bigint);
 """
+
+
+class Killed(BaseException):
+    """What a killed process looks like from inside."""
+
+
+def dies(*_: object) -> None:
+    raise Killed
 
 
 class SummingJob:
@@ -207,6 +216,24 @@ class Trade:
         """From, to and reason of each change of a file's state."""
         events = self.ledger.file_story(str(self.file_id(seq, feed)))["events"]
         return [(event["from_state"], event["to_state"], event["reason"]) for event in events if event["kind"] == "move"]
+
+
+def log(trade: Trade) -> list[tuple[int, int, int, int]]:
+    """What was put in and taken out: batch, seq, sign, rows."""
+    rows = trade.ledger.rows("select batch, seq, sign, n from trade_log order by batch, sign desc, seq")
+    return [tuple(row.values()) for row in rows]  # type: ignore[misc]
+
+
+def adds_up(trade: Trade, feed: str = "orders") -> None:
+    """What people see is what the published files say, and reconcile finds nothing."""
+    published = trade.ledger.row("select coalesce(sum(accepted), 0) as n from file where feed = %s and state = 'published'", (feed,))
+    assert published is not None
+    assert sum(n for n, _ in trade.sums(feed).values()) == published["n"]
+    found = trade.reconcile(feed, verify=True)
+    assert [str(one) for one in found.findings if one.fails] == []
+    for tally in found.tallies:
+        assert tally.amount_in is None or tally.amount_in == (tally.amount_out or 0) + (tally.amount_rejected or 0)
+        assert tally.lines == tally.lines_accepted + tally.rejected
 
 
 def add_trade(where: Settings, specs: Sequence[FeedSpec] = (ORDERS, PARTIES)) -> None:
