@@ -31,12 +31,14 @@ class Plan:
         bytes_from: where the bytes that would stand in for it come from.
         verdict: what the gate says of them.
         holder: the file and seq that was accepted with the same bytes, if one was.
+        supersedes: the files and seqs in force whose place it would take.
     """
 
     file: LedgerFile
     bytes_from: str
     verdict: Verdict
     holder: tuple[int, int] | None
+    supersedes: tuple[tuple[int, int], ...] = ()
 
     @property
     def passes(self) -> bool:
@@ -62,7 +64,10 @@ class Plan:
             yield f"  it would change nothing: the same bytes were accepted as file {self.holder[0]}, seq {self.holder[1]}"
         else:
             yield "  it would pass: a file of its own with the next seq, after every file known by then"
-            yield f"  file {self.file.file_id} would be discarded, as replaced by it; what is published already stays as it is"
+            for file_id, seq in self.supersedes:
+                yield f"  it would supersede file {file_id}, seq {seq}"
+            other = " else" if self.supersedes else ""
+            yield f"  file {self.file.file_id} would be discarded, as replaced by it; what{other} is published already stays as it is"
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -74,6 +79,7 @@ class Plan:
             "passes": self.passes,
             "refused": self.verdict.reason,
             "duplicate_of": self.holder[0] if self.holder else None,
+            "supersedes": [file_id for file_id, _ in self.supersedes],
             "lines": self.verdict.lines,
             "accepted": self.verdict.accepted,
             "rejected": self.verdict.rejected,
@@ -97,7 +103,8 @@ def plan(ports: Ports, spec: FeedSpec, file_id: int, fixed: str = "") -> Plan:
         )
         (verdict,) = ports.gate.judge(spec, [file], f"dry-{ports.new_id()}", ports.say)
         take_back(ports, verdict)
-    return Plan(kept.file, described, verdict, ports.ledger.holder_of(spec, verdict.sha256) if verdict.sha256 else None)
+    holder = ports.ledger.holder_of(spec, verdict.sha256) if verdict.sha256 else None
+    return Plan(kept.file, described, verdict, holder, tuple(ports.ledger.in_the_place_of(spec, file_id)))
 
 
 def replay(ports: Ports, spec: FeedSpec, run: Run, file_id: int, by: str, why: str, fixed: str = "") -> LedgerFile:

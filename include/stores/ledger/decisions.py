@@ -51,12 +51,13 @@ def what_is_known(cursor: Cursor, spec: FeedSpec, candidates: Sequence[Candidate
     for row in cursor.fetchall():
         known.unpublished.add(row["file_id"])
         known.leaving.update(row["supersedes"] or ())
-    _names(cursor, spec, {version.name for one in candidates if (version := one.version(spec.overwrite))}, known)
+    known.standing = standing_under(cursor, spec, {version.name for one in candidates if (version := one.version(spec.overwrite))})
+    known.fixes_of = _fixes_of(cursor, [one.file_id for standing in known.standing.values() for one in standing])
     _corrections(cursor, [one.parent for one in candidates if one.fixes and one.parent is not None], known)
     return known
 
 
-def _names(cursor: Cursor, spec: FeedSpec, names: Iterable[Name], known: Known) -> None:
+def standing_under(cursor: Cursor, spec: FeedSpec, names: Iterable[Name]) -> dict[Name, list[Standing]]:
     """What these names hold; a replacement stands under the name of the file whose place it took where files supersede each other."""
     asked = sorted(names)
     cursor.execute(
@@ -75,14 +76,22 @@ def _names(cursor: Cursor, spec: FeedSpec, names: Iterable[Name], known: Known) 
             "stand_ins": spec.overwrite is OverwritePolicy.SUPERSEDE,
         },
     )
+    standing: dict[Name, list[Standing]] = {}
     for row in cursor.fetchall():
-        known.standing.setdefault((row["bucket"], row["key"]), []).append(Standing(row["file_id"], row["seq"], row["version"]))
+        standing.setdefault((row["bucket"], row["key"]), []).append(Standing(row["file_id"], row["seq"], row["version"]))
+    return standing
+
+
+def _fixes_of(cursor: Cursor, file_ids: Sequence[int]) -> dict[int, list[int]]:
+    """The accepted files with corrected rows of these."""
     cursor.execute(
         "select parent, file_id from file where kind = 'row_fix' and parent = any(%s) and state in ('accepted', 'published') order by seq",
-        ([one.file_id for standing in known.standing.values() for one in standing],),
+        (list(file_ids),),
     )
+    fixes: dict[int, list[int]] = {}
     for row in cursor.fetchall():
-        known.fixes_of.setdefault(row["parent"], []).append(row["file_id"])
+        fixes.setdefault(row["parent"], []).append(row["file_id"])
+    return fixes
 
 
 def _corrections(cursor: Cursor, parents: Sequence[int], known: Known) -> None:

@@ -8,11 +8,12 @@ from psycopg.rows import DictRow
 
 from include.ingestion.decide import Candidate, Decision
 from include.ingestion.errors import FileUnknown, UsageError
-from include.ingestion.feed import FeedSpec
+from include.ingestion.feed import FeedSpec, OverwritePolicy
 from include.ingestion.file import FileStamp, Kind, LedgerFile
 from include.ingestion.lifecycle import State
 from include.ingestion.repair.fix import FixParent
 from include.ingestion.run import Run
+from include.stores.ledger.decisions import standing_under
 from include.stores.ledger.files import kept_file, ledger_file
 from include.stores.ledger.session import Cursor, LedgerSession
 
@@ -42,6 +43,7 @@ class Fixes(LedgerSession):
             _act(cursor, by)
             file = _locked(cursor, spec, parent)
             _refuse_replay(file, _waiting_replacement(cursor, parent))
+            _superseded_by_replay(cursor, spec, file)
             cursor.execute("update feed set last_seq = last_seq + 1 where feed = %s returning last_seq", (spec.name,))
             feed = cursor.fetchone()
             assert feed is not None
@@ -80,7 +82,18 @@ class Fixes(LedgerSession):
             UsageError: it is not quarantined, or it is being replayed.
         """
         with self.transaction() as cursor:
-            _refuse_replay(_locked(cursor, spec, file_id), _waiting_replacement(cursor, file_id))
+            file = _locked(cursor, spec, file_id)
+            _refuse_replay(file, _waiting_replacement(cursor, file_id))
+            _superseded_by_replay(cursor, spec, file)
+
+    def in_the_place_of(self, spec: FeedSpec, file_id: int) -> list[tuple[int, int]]:
+        """The files and seqs in force whose place a file would take if its bytes were right now.
+
+        Raises:
+            UsageError: a newer version of its name is in force.
+        """
+        with self.transaction() as cursor:
+            return _superseded_by_replay(cursor, spec, _locked(cursor, spec, file_id))
 
     def holder_of(self, spec: FeedSpec, sha256: str) -> tuple[int, int] | None:
         """The file and seq that was accepted with these bytes."""
@@ -110,6 +123,26 @@ def _refuse_replay(file: DictRow, waiting: DictRow | None) -> None:
         )
     if file["kind"] == Kind.REPLACEMENT and file["parent_state"] == State.QUARANTINED:
         raise UsageError(f"{file['key']} was to take the place of file {file['parent']}: replay file {file['parent']}")
+
+
+def _superseded_by_replay(cursor: Cursor, spec: FeedSpec, file: DictRow) -> list[tuple[int, int]]:
+    """The files in force under the name of a file, where its feed's files supersede each other.
+
+    Raises:
+        UsageError: one of them is newer than the file.
+    """
+    if spec.overwrite is not OverwritePolicy.SUPERSEDE:
+        return []
+    cursor.execute("select bucket, key, seq from file where file_id = coalesce(%s, %s)", (file["origin"], file["file_id"]))
+    landed = cursor.fetchone()
+    assert landed is not None, "a file of the feed"
+    standing = standing_under(cursor, spec, [(landed["bucket"], landed["key"])]).get((landed["bucket"], landed["key"]), [])
+    if standing and standing[-1].version > landed["seq"]:
+        raise UsageError(
+            f"{landed['key']}, seq {landed['seq']}, is replayed no more: file {standing[-1].file_id}, seq {standing[-1].seq}, "
+            "a newer version of the same name is in force; land the corrected content under that name"
+        )
+    return [(one.file_id, one.seq) for one in standing]
 
 
 def claim_lines(cursor: Cursor, candidates: Sequence[Candidate], decisions: Sequence[Decision]) -> None:
