@@ -23,8 +23,9 @@ SQL = PROJECT / "include" / "sql"
 GENERATED = "<!-- Written by `python scripts/docs.py`. Edit what it is made from instead. -->"
 REFERENCES = {"transactions: CustomerImportance": IMPORTANCE}
 
-_TABLE = re.compile(r"^create table (?:if not exists )?(\w+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
-_COLUMN = re.compile(r"^    (?!primary|unique|check|foreign|constraint)(\w+) +(\w+(?:\[\])?)", re.MULTILINE)
+_TABLE = re.compile(r"^create table (?:if not exists )?([\w.]+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
+_COLUMN = re.compile(r"^    (?!primary|unique|check|foreign|constraint)\"?(\w+)\"? +(\w+(?:\[\])?)", re.MULTILINE)
+_VIEW = re.compile(r"^create view ([\w.]+) as\b", re.MULTILINE)
 _ADDED = re.compile(r"^alter table (\w+)\n(.*?);", re.MULTILINE | re.DOTALL)
 _ADDED_COLUMN = re.compile(r"^    add column (\w+) +(\w+(?:\[\])?)", re.MULTILINE)
 _COMMENT = re.compile(r"^comment on (?:table|column|view) ([\w.]+) is '((?:[^']|'')*)';", re.MULTILINE)
@@ -143,6 +144,8 @@ def columns_page() -> str:
         found = [*_COLUMN.findall(body), *(column for table_name, column in added if table_name == name)]
         columns = ((f"`{column}`", kind, comments.get(f"{name}.{column}", "")) for column, kind in found)
         parts += [f"### {name}", comments.get(name, ""), table(("column", "type", "what"), columns)]
+    views = sorted(_VIEW.findall(migrations))
+    parts += ["## Views", table(("view", "what"), ((f"`{name}`", comments.get(name, "")) for name in views))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import LongType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DateType,
+    DecimalType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 _TEXT = StringType()
 _WHOLE = LongType()
@@ -32,5 +42,12 @@ def read_objects(spark: SparkSession, schema: StructType, base: str, keys: Seque
 
 
 def structure(schema: pa.Schema) -> StructType:
-    """A flat Arrow schema of texts and whole numbers as Spark says it."""
-    return StructType([StructField(field.name, _TEXT if pa.types.is_string(field.type) else _WHOLE) for field in schema])
+    """A flat Arrow schema as Spark says it."""
+    return StructType([StructField(field.name, _spark_type(field.type)) for field in schema])
+
+
+def _spark_type(kind: pa.DataType) -> DataType:
+    if pa.types.is_decimal(kind):
+        return DecimalType(kind.precision, kind.scale)
+    found = {pa.string(): _TEXT, pa.int64(): _WHOLE, pa.date32(): DateType(), pa.bool_(): BooleanType()}
+    return TimestampType() if pa.types.is_timestamp(kind) else found[kind]

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from include.feeds.transactions.job import JOB, DetectRequest
 from include.ingestion import keys
-from include.ingestion.errors import EnvironmentFailure, UsageError
-from spark_jobs import session
-from spark_jobs.jobs import detect_transactions
+from include.ingestion.errors import EnvironmentFailure
+from spark_jobs import session, submitted
+from spark_jobs.catalogue import job_named
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from include.ingestion.ports import ObjectStore
     from include.stores.settings import S3Settings, SparkSettings
+    from spark_jobs.attempt import Request
 
 _GENERATIONS = 50
 _FAILED_LINES = ("Error", "Exception", "ERROR")
@@ -49,25 +50,26 @@ class SparkRunner:
                 session.connect(self._settings, self._generation).version  # noqa: B018 (asks the server)
 
     def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Run a job by name; `request` is what `DetectRequest.to_json` gives.
+        """Run a job by name; `request` is what its request's `to_json` gives.
 
         Raises:
             EnvironmentFailure: Spark, or S3 behind it, does not answer or refuses.
         """
-        if name != JOB:
-            raise UsageError(f"there is no Spark job {name!r}; there is {JOB}")
-        return self.detect(DetectRequest.from_json(request))
+        return self._run(name, job_named(name).request(request))
 
     def detect(self, request: DetectRequest) -> Mapping[str, Any]:
-        """Evaluate a batch; the manifest of what lies under its attempt then."""
+        """Evaluate a batch of transactions; the manifest of what lies under its attempt then."""
+        return self._run(JOB, request)
+
+    def _run(self, name: str, request: Request) -> Mapping[str, Any]:
         if session.is_connect(self._settings):
-            return self._on_connect(request)
+            return self._on_connect(name, request)
         if session.is_local(self._settings):
             with session.translated(self._settings):
-                return detect_transactions.run(session.classic(self._settings, self._s3), request, self._store)
-        return self._on_cluster(request)
+                return job_named(name).run(session.classic(self._settings, self._s3), request, self._store)
+        return self._on_cluster(name, request)
 
-    def _on_connect(self, request: DetectRequest) -> Mapping[str, Any]:
+    def _on_connect(self, name: str, request: Request) -> Mapping[str, Any]:
         """Use the session at hand; join again where the server has forgotten it, and the next one where it has closed it."""
         last: Exception | None = None
         for _ in range(_GENERATIONS):
@@ -75,22 +77,22 @@ class SparkRunner:
                 self._session = session.connect(self._settings, self._generation)
             try:
                 with session.translated(self._settings):
-                    return detect_transactions.run(self._session, request, self._store)
+                    return job_named(name).run(self._session, request, self._store)
             except session.SessionUnusable as unusable:
                 last = unusable
                 self._session = None
                 self._generation += unusable.closed
         raise EnvironmentFailure("Spark", f"{self._settings.url} refused {_GENERATIONS} sessions one after another: {last}") from last
 
-    def _on_cluster(self, request: DetectRequest) -> Mapping[str, Any]:
+    def _on_cluster(self, name: str, request: Request) -> Mapping[str, Any]:
         """Start the job with spark-submit in client mode and read the manifest that it left."""
         request_key = keys.in_attempt(request.output, "request.json")
         self._store.put(request.bucket, request_key, json.dumps(request.to_json()).encode())
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as conf:  # mode 0600: it holds the keys to S3
-            conf.writelines(f"{name} {value}\n" for name, value in session.cluster_conf(self._settings, self._s3).items())
+            conf.writelines(f"{key} {value}\n" for key, value in session.cluster_conf(self._settings, self._s3).items())
             conf.flush()
             command = [_spark_submit(), "--master", self._settings.url, "--properties-file", conf.name]
-            command += [detect_transactions.__file__, request.bucket, request_key]
+            command += [submitted.__file__, name, request.bucket, request_key]
             finished = subprocess.run(  # noqa: S603 (our own script and settings)
                 command, env=self._environment(), capture_output=True, text=True, check=False
             )

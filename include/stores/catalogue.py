@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from include.feeds import feed_named
+from include.feeds.sales.star import DIMENSIONS
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import ObjectStore, Results
 from include.stores.ledger.session import LedgerSession
+from include.stores.sales.dimensions import DimensionResults
+from include.stores.sales.facts import FactsResults
 from include.stores.transactions import TransactionsResults
 
 _RESULTS: dict[str, Callable[[LedgerSession, ObjectStore, str, Callable[[], str]], Results]] = {
     "transactions": TransactionsResults,
+    "sales": FactsResults,
+    **{feed: partial(DimensionResults, dimension) for feed, dimension in DIMENSIONS.items()},
 }
 
 

@@ -1,18 +1,12 @@
 """The detection job: one Spark query over a batch, its state and its weights, then four objects under the attempt.
 
-`run` is the job, whatever kind of session it is given. As a script it is what spark-submit starts:
-
-    spark-submit --master spark://... detect_transactions.py BUCKET REQUEST_KEY     # S3 from the AWS_* variables
+`run` is the job, whatever kind of session it is given.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -22,11 +16,10 @@ import pyarrow.compute as pc
 from pyspark import cloudpickle
 
 from include.feeds.transactions import state as stored
-from include.feeds.transactions.job import FORMAT, DetectRequest, StateObject
-from include.ingestion import keys
+from include.feeds.transactions.job import DetectRequest, StateObject
 from include.ingestion.errors import EnvironmentFailure
 from spark_jobs import io
-from spark_jobs.code import code_digest
+from spark_jobs.attempt import leave_manifest, put_table
 from spark_jobs.transforms import detect
 
 if TYPE_CHECKING:
@@ -63,20 +56,9 @@ def run(spark: SparkSession, request: DetectRequest, store: ObjectStore, base: s
         "detections": sorted_detections(found.filter(pc.invert(is_partial)).select(stored.DETECTIONS.names)),
         "counters": counters(partials),
     }
-    objects = {name: _put(store, request, name, table) for name, table in tables.items()}
+    objects = {name: put_table(store, request, name, table) for name, table in tables.items()}
     seconds = {"spark": evaluated - started, "write": time.perf_counter() - evaluated}
-    manifest = {
-        "format": FORMAT,
-        "feed": request.feed,
-        "batch": request.batch,
-        "attempt": request.attempt,
-        "code": code_digest(),
-        "objects": objects,
-        "files": files,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-    }
-    store.put(request.bucket, keys.in_attempt(request.output, "manifest.json"), json.dumps(manifest).encode())
-    return manifest
+    return leave_manifest(store, request, objects, files, seconds)
 
 
 def findings(spark: SparkSession, request: DetectRequest, base: str) -> DataFrame:
@@ -148,38 +130,3 @@ def per_file(request: DetectRequest, partials: pa.Table) -> list[dict[str, int]]
             raise EnvironmentFailure("Spark", what, "docs/runbooks/stuck-batch.md")
         files.append({"file_id": file.file_id, "seq": file.seq, "rows": found["n_sum"], "cents": found["cents_sum"]})
     return files
-
-
-def _put(store: ObjectStore, request: DetectRequest, name: str, table: pa.Table) -> dict[str, Any]:
-    body = stored.parquet_bytes(table)
-    written = store.put(request.bucket, keys.in_attempt(request.output, f"{name}.parquet"), body, rows=table.num_rows)
-    return {**asdict(written), "sha256": hashlib.sha256(body).hexdigest()}
-
-
-def main(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run the request that lies in S3 on the cluster that spark-submit was given."""
-    from pyspark.sql import SparkSession
-
-    from include.stores.open import s3_client
-    from include.stores.s3 import S3Store
-    from include.stores.settings import S3Settings
-
-    bucket, request_key = arguments
-    settings = S3Settings(
-        bucket=bucket,
-        endpoint=environment.get("AWS_ENDPOINT_URL_S3"),
-        access_key=environment.get("AWS_ACCESS_KEY_ID"),
-        secret_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        region=environment.get("AWS_DEFAULT_REGION", "us-east-1"),
-    )
-    store = S3Store(s3_client(settings))
-    request = DetectRequest.from_json(json.loads(store.read_bytes(bucket, request_key)))
-    spark = SparkSession.builder.appName(f"sluice {request.feed} batch {request.batch}").getOrCreate()
-    try:
-        run(spark, request, store)
-    finally:
-        spark.stop()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:], os.environ)

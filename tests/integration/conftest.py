@@ -19,12 +19,14 @@ from sluice.services.catalogue import all_services
 from sluice.services.environment import environment
 from sluice.services.postgres import SUPERUSER, Postgres, connect
 from sluice.services.s3proxy import S3Proxy
+from sluice.services.spark import SparkConnect
 from sluice.services.state import LEDGER_USER, PROJECT, State
 from sluice.services.supervisor import bring_up, take_down
+from tests.integration.shop import shop
 from tests.integration.trade import trade
 from tests.integration.world import world
 
-__all__ = ["trade", "world"]
+__all__ = ["shop", "trade", "world"]
 
 REUSED = os.environ.get("SLUICE_TEST_STATE")
 
@@ -77,6 +79,14 @@ def services(state: State) -> dict[str, str]:
 def stores(state: State) -> dict[str, str]:
     """PostgreSQL and S3 alone, for tests that need no others."""
     bring_up(state, (Postgres(state), S3Proxy(state)))
+    _let_create_databases(state)
+    return environment(state)
+
+
+@pytest.fixture(scope="session")
+def engines(state: State) -> dict[str, str]:
+    """PostgreSQL, S3 and Spark, for tests that need no Airflow."""
+    bring_up(state, (Postgres(state), S3Proxy(state), SparkConnect(state)))
     _let_create_databases(state)
     return environment(state)
 

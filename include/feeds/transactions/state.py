@@ -1,11 +1,22 @@
-"""The state of the transactions feed as Parquet: which columns, in which order, how an object is written."""
+"""The state of the transactions feed as Parquet: which columns, in which order."""
 
 from __future__ import annotations
 
-import io
-
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from include.feeds.parquet import ROW_GROUP_ROWS, parquet_bytes, parquet_table, parquet_writer
+
+__all__ = [
+    "COMPACTED",
+    "COUNTERS",
+    "DETECTIONS",
+    "PARTIALS",
+    "REFERENCE",
+    "ROW_GROUP_ROWS",
+    "parquet_bytes",
+    "parquet_table",
+    "parquet_writer",
+]
 
 # The partial aggregates of a batch, one row per file, merchant and customer, sorted by (merchant, customer, seq).
 PARTIALS = pa.schema(
@@ -55,24 +66,3 @@ COUNTERS = pa.schema(
         pa.field("transactions", pa.int64(), nullable=False),
     ]
 )
-
-# Small enough that a reader of one merchant skips the rest, large enough to cost nothing.
-ROW_GROUP_ROWS = 128 * 1024
-
-
-def parquet_writer(sink: object, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer as every state object is written: a page index, so that a reader of few merchants reads few pages."""
-    return pq.ParquetWriter(sink, schema, compression="zstd", write_page_index=True)
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as one Parquet object."""
-    sink = io.BytesIO()
-    with parquet_writer(sink, table.schema) as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-    return sink.getvalue()
-
-
-def parquet_table(body: bytes) -> pa.Table:
-    """The rows of one Parquet object. Never from a Python file: Arrow's threads may then abort the process at exit (apache/arrow#34314)."""
-    return pq.read_table(pa.BufferReader(body))

@@ -1,0 +1,113 @@
+"""The part of a publication of facts that changes the marts: sums first, then, file by file in seq order, the incentives."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pyarrow as pa
+
+from include.ingestion.batch import Batch
+from include.stores.ledger.session import Cursor
+from include.stores.sales.state import copy_in
+
+_TABLES = """
+create temporary table put (seq bigint, customer_id bigint, store_id bigint, sales_person_id bigint, product_name text, sales_month date,
+                            rows bigint, total_sales numeric(38, 2)) on commit drop;
+create temporary table paid (store_id bigint, sales_month date, sales_person_id bigint, incentive numeric(38, 2)) on commit drop;
+"""
+
+_CUSTOMERS = """
+insert into sales.customer_month as m (customer_id, sales_month, rows, total_sales)
+select customer_id, sales_month, sum(rows), sum(total_sales) from put where customer_id is not null group by 1, 2
+on conflict (customer_id, sales_month) do update set rows = m.rows + excluded.rows, total_sales = m.total_sales + excluded.total_sales
+"""
+
+_PRODUCTS = """
+insert into sales.product_month as m (product_name, sales_month, rows, total_sales)
+select product_name, sales_month, sum(rows), sum(total_sales) from put where product_name is not null group by 1, 2
+on conflict (product_name, sales_month) do update set rows = m.rows + excluded.rows, total_sales = m.total_sales + excluded.total_sales
+"""
+
+_FILES = """
+insert into sales.fact_file (file_id, sales_month, seq, rows, total_sales)
+select f.file_id, p.sales_month, p.seq, sum(p.rows), sum(p.total_sales)
+from put p join unnest(%s::bigint[], %s::bigint[]) as f (seq, file_id) using (seq)
+where p.product_name is not null and p.rows > 0 group by 1, 2, 3
+"""
+
+_BEFORE = """
+insert into paid
+select store_id, sales_month, sales_person_id, incentive from sales.seller_month
+join (select distinct store_id, sales_month from put where seq = %(seq)s and store_id is not null) t using (store_id, sales_month)
+"""
+
+_SELLERS = """
+insert into sales.seller_month as m (store_id, sales_month, sales_person_id, rows, total_sales)
+select store_id, sales_month, sales_person_id, sum(rows), sum(total_sales) from put
+where seq = %(seq)s and store_id is not null group by 1, 2, 3
+on conflict (store_id, sales_month, sales_person_id)
+do update set rows = m.rows + excluded.rows, total_sales = m.total_sales + excluded.total_sales
+"""
+
+_NO_SALES = """
+delete from sales.seller_month m using put p
+where p.seq = %(seq)s and (m.store_id, m.sales_month, m.sales_person_id) = (p.store_id, p.sales_month, p.sales_person_id) and m.rows = 0
+"""
+
+_INCENTIVES = """
+with ranked as (
+    select store_id, sales_month, sales_person_id, total_sales,
+           max(total_sales) over (partition by store_id, sales_month) as highest
+    from sales.seller_month
+    join (select distinct store_id, sales_month from put where seq = %(seq)s and store_id is not null) t using (store_id, sales_month)
+)
+update sales.seller_month m set incentive = case when r.total_sales = r.highest then round(r.total_sales / 100, 2) else 0.00 end
+from ranked r where (m.store_id, m.sales_month, m.sales_person_id) = (r.store_id, r.sales_month, r.sales_person_id)
+"""
+
+_CHANGES = """
+insert into sales.incentive_changes (store_id, sales_month, sales_person_id, incentive_before, incentive_after, file_id, changed_at)
+select store_id, to_char(sales_month, 'YYYY-MM'), sales_person_id, coalesce(b.incentive, 0), coalesce(a.incentive, 0), %(file_id)s, %(at)s
+from paid b
+full join (select m.store_id, m.sales_month, m.sales_person_id, m.incentive from sales.seller_month m
+           join (select distinct store_id, sales_month from put where seq = %(seq)s and store_id is not null) t
+             using (store_id, sales_month)) a
+     using (store_id, sales_month, sales_person_id)
+where coalesce(a.incentive, 0) <> coalesce(b.incentive, 0)
+"""
+
+
+def publish_sums(transaction: Cursor, batch: Batch, sums: pa.Table, at: dt.datetime) -> int:
+    """Let a batch count: only the groups that its files touch are looked at. How many incentives changed.
+
+    Args:
+        sums: `star.SUMS`, by file and group.
+    """
+    transaction.execute(_TABLES)
+    copy_in(transaction, "put", "seq, customer_id, store_id, sales_person_id, product_name, sales_month, rows, total_sales", sums)
+    transaction.execute("create index on put (seq)")
+    transaction.execute("analyze put")
+    transaction.execute(_CUSTOMERS)
+    transaction.execute(
+        """delete from sales.customer_month m using put p
+           where (m.customer_id, m.sales_month) = (p.customer_id, p.sales_month) and m.rows = 0"""
+    )
+    transaction.execute(_PRODUCTS)
+    transaction.execute(
+        """delete from sales.product_month m using put p
+           where (m.product_name, m.sales_month) = (p.product_name, p.sales_month) and m.rows = 0"""
+    )
+    transaction.execute("delete from sales.fact_file where file_id = any(%s)", ([old.file_id for old in batch.superseded],))
+    transaction.execute(_FILES, ([file.seq for file in batch.files], [file.file_id for file in batch.files]))
+    changed = sum(_publish_sellers(transaction, file.seq, file.file_id, at) for file in batch.files)
+    transaction.execute("drop table put, paid")
+    return changed
+
+
+def _publish_sellers(transaction: Cursor, seq: int, file_id: int, at: dt.datetime) -> int:
+    """Let one file count for the sellers, and note whose incentive that changed."""
+    values = {"seq": seq, "file_id": file_id, "at": at}
+    transaction.execute("truncate paid")
+    for statement in (_BEFORE, _SELLERS, _NO_SALES, _INCENTIVES, _CHANGES):
+        transaction.execute(statement, values)
+    return transaction.rowcount

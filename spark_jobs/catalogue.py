@@ -1,0 +1,39 @@
+"""The Spark jobs by name. Adding one: a module in `jobs`, a line below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from include.feeds.sales.job import DIMENSION_JOB, FACTS_JOB, DimensionRequest, FactsRequest
+from include.feeds.transactions.job import JOB, DetectRequest
+from include.ingestion.errors import UsageError
+from spark_jobs.attempt import Request
+from spark_jobs.jobs import detect_transactions, sum_sales_facts, version_sales_dimension
+
+
+@dataclass(frozen=True)
+class SparkJob:
+    """How a job reads what it is asked, and what it does: (session, request, store) -> manifest."""
+
+    request: Callable[[Mapping[str, Any]], Request]
+    run: Callable[..., dict[str, Any]]
+
+
+_JOBS = {
+    JOB: SparkJob(DetectRequest.from_json, detect_transactions.run),
+    FACTS_JOB: SparkJob(FactsRequest.from_json, sum_sales_facts.run),
+    DIMENSION_JOB: SparkJob(DimensionRequest.from_json, version_sales_dimension.run),
+}
+
+
+def job_named(name: str) -> SparkJob:
+    """The job of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in _JOBS:
+        raise UsageError(f"there is no Spark job {name!r}; there are: {', '.join(sorted(_JOBS))}")
+    return _JOBS[name]

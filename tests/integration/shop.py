@@ -1,0 +1,131 @@
+"""The five feeds of sales on the running services, and what the tests' own evaluation says they should have published."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime as dt
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from include.feeds import feed_named
+from include.feeds.sales.star import DIMENSIONS
+from include.ingestion.ingest import Progress, ingest_once, until_empty
+from include.ingestion.ports import Ports
+from include.ingestion.run import Run
+from include.stores.ledger import PostgresLedger
+from sluice.runtime import Settings, new_id, now, open_ports
+from tests import naive_sales as naive
+from tests.integration.world import fresh
+
+DAY = dt.date(2026, 3, 14)
+FEEDS = (naive.FACTS, *DIMENSIONS)
+
+
+class Shop:
+    """What a test acts through. It remembers what it landed, so that the ledger's order alone comes from the product."""
+
+    def __init__(self, where: Settings, stack: ExitStack) -> None:
+        self.bucket = where.s3.bucket
+        self.said: list[str] = []
+        opened = {feed: stack.enter_context(open_ports(where, feed_named(feed), self.said.append)) for feed in FEEDS}
+        job = opened[naive.FACTS].job
+        self.ports: dict[str, Ports] = {feed: dataclasses.replace(ports, job=job) for feed, ports in opened.items()}
+        self.store = opened[naive.FACTS].store
+        self.ledger: PostgresLedger = opened[naive.FACTS].ledger  # type: ignore[assignment]
+        self.landed: dict[str, list[Mapping[int, naive.Row]]] = defaultdict(list)
+
+    def land(self, feed: str, name: str, *rows: naive.Row, date: dt.date = DAY) -> str:
+        """Put a CSV file below the feed's landing prefix; the same name again overwrites it."""
+        key = f"landing/{feed}/dt={date.isoformat()}/{name}"
+        self.store.put(self.bucket, key, as_csv(feed, rows))
+        self.landed[key].append(dict(enumerate(rows, start=2)))
+        return key
+
+    def run(self) -> Run:
+        return Run(f"test-{new_id()}", now(), {})
+
+    def ingest(self, feed: str) -> Progress:
+        """One round of the five steps."""
+        progress = Progress()
+        ingest_once(self.ports[feed], feed_named(feed), self.run(), progress)
+        return progress
+
+    def drain(self, *feeds: str) -> None:
+        """Rounds of these feeds, or of all, until nothing is left."""
+        for feed in feeds or FEEDS:
+            until_empty(self.ports[feed], feed_named(feed), self.run(), Progress())
+
+    def files(self) -> list[naive.File]:
+        """The published files with the rows that were landed, as the ledger orders them."""
+        rows = self.ledger.rows(
+            """select f.feed, f.seq, f.file_id, f.date, f.key, f.version,
+                      (select max(o.seq) from file o where o.file_id = any(f.supersedes)) as supersedes
+               from file f where f.state in ('published', 'superseded') order by f.file_id"""
+        )
+        return [
+            naive.File(row["feed"], row["seq"], row["file_id"], row["date"], self.landed[row["key"]][row["version"] - 1], row["supersedes"])
+            for row in rows
+        ]
+
+    def table(self, relation: str, columns: str) -> list[tuple[Any, ...]]:
+        rows = self.ledger.rows(f"select {columns} from sales.{relation}")
+        return [tuple(row.values()) for row in rows]
+
+    def found(self) -> naive.Published:
+        """What is published, in the shape of the tests' own evaluation."""
+        made = naive.Published()
+        for customer_id, name, address, phone, month, total in self.table("customers_data_mart", "*"):
+            made.customers[customer_id, month] = (name, address, phone, total)
+        for store_id, seller, name, month, total, incentive in self.table("sales_team_data_mart", "*"):
+            made.team[store_id, seller, month] = (name, total, incentive)
+        columns = "store_id, sales_month, sales_person_id, incentive_before, incentive_after, file_id"
+        order = "join file f using (file_id) order by f.seq, store_id, sales_month, sales_person_id"
+        made.changes = [naive.Change(*row) for row in self.table(f"incentive_changes {order}", columns)]
+        made.unresolved = set(self.table("unresolved", 'file_id, line, "column", value'))
+        made.warnings = set(self.table("price_warning", "file_id, line, product_id, valid_from"))
+        for feed, dimension in DIMENSIONS.items():
+            versions: dict[int, list[naive.Version]] = defaultdict(list)
+            for row in self.ledger.rows(f"select * from sales.{dimension.table} order by valid_from"):
+                said = {name: row[name] for name, _ in dimension.attributes}
+                versions[row[dimension.key]].append(naive.Version(row["valid_from"], row["valid_to"], said))
+            made.versions[feed] = dict(versions)
+        return made
+
+    def proven(self) -> naive.Published:
+        """Everything that is published, once it is what the files say it should be, cell by cell."""
+        expected, found = naive.published(self.files()), self.found()
+        for feed, dimension in DIMENSIONS.items():
+            expected.versions[feed] = {
+                key: [one._replace(row={name: one.row.get(name) for name, _ in dimension.attributes}) for one in versions]
+                for key, versions in expected.versions[feed].items()
+            }
+        for part in dataclasses.fields(naive.Published):
+            assert getattr(found, part.name) == getattr(expected, part.name), part.name
+        (proof,) = self.ledger.rows("select * from sales.proof")
+        assert proof["holds"], proof
+        assert proof["accepted_rows"] == sum(len(file.rows) for file in naive.in_force_of(self.files(), naive.FACTS))
+        return found
+
+
+def as_csv(feed: str, rows: Sequence[naive.Row]) -> bytes:
+    names = [column.name for column in feed_named(feed).contract.columns]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        values = [row.get(name) for name in names]
+        writer.writerow(["" if value is None else value.isoformat() if isinstance(value, dt.date) else value for value in values])
+    return text.getvalue().encode()
+
+
+@pytest.fixture
+def shop(engines: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A fresh ledger and a fresh bucket."""
+    with fresh(engines, monkeypatch) as where, ExitStack() as stack:
+        yield Shop(where, stack)
