@@ -16,11 +16,13 @@ class Fault(enum.StrEnum):
 
     OBJECT_GONE = "object_gone"
     EMPTY = "empty"
+    FORMAT = "format"
     NO_ROWS = "no_rows"
     HEADER_UNREADABLE = "header_unreadable"
     COLUMN_MISSING = "column_missing"
     COLUMN_DOUBLED = "column_doubled"
     COLUMN_UNNAMED = "column_unnamed"
+    COLUMN_TYPE = "column_type"
     ENCODING = "encoding"
     NUL_BYTE = "nul_byte"
     GZIP_BROKEN = "gzip_broken"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ import pyarrow.csv
 from include.ingestion.contract import Contract
 from include.ingestion.verdict import Fault
 from include.quality import dialect
+from include.quality.additional import objects, strings
+from include.quality.arrow import TEXT, mask_of, side_by_side, utf8
 from include.quality.dialect import Unreadable, without_line_end
-from include.quality.lines import Condemned, Content, Piece
+from include.quality.lines import Condemned, Content, Piece, refuse_nul
 from include.quality.records import Ints, Mask, Rows, with_columns
 from include.quality.words import some, some_names
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = ord("\n"), ord("\r")
 _MOST_REGULAR_FIELDS = 500  # RE2 refuses patterns much larger; lines of wider files are all read one by one
@@ -38,9 +38,9 @@ def read_csv(content: Content, contract: Contract, piece_bytes: int) -> Iterator
         body = piece
         if reader is None:
             header, body = _header_and_body(piece)
-            _refuse_nul(header)
+            refuse_nul(header)
             reader = _Reader(contract, _layout(header.data, contract))
-        _refuse_nul(body)
+        refuse_nul(body)
         rows = reader.rows(body)
         records += len(rows)
         if len(rows):
@@ -89,7 +89,7 @@ class _Reader:
             ends = np.append(ends, len(content))
         bounds = np.concatenate(([0], ends))
         starts = bounds[:-1]
-        physical = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(piece.data)])
+        physical = side_by_side(piece.data, bounds)
         filled = ~_blank(content, starts, ends)
         regular = self._regular_lines(physical, piece.data) & filled
         irregular = np.flatnonzero(filled & ~regular)
@@ -106,7 +106,9 @@ class _Reader:
         records = np.flatnonzero(filled)
         return Rows(
             table=with_columns(table, self._contract.names),
-            additional=_as_json(table.select(self._layout.extra)) if self._layout.extra else None,
+            additional=objects([strings(name, table[name].combine_chunks()) for name in self._layout.extra])
+            if self._layout.extra
+            else None,
             lines=records + piece.first_line,
             unreadable=unreadable,
             data=piece.data,
@@ -118,17 +120,17 @@ class _Reader:
     def _regular_lines(self, physical: pa.Array, data: bytes) -> Mask:
         if len(self._layout.columns) > _MOST_REGULAR_FIELDS:
             return np.zeros(len(physical), np.bool_)
-        regular = _mask(pc.match_substring_regex(physical, self._regular))
+        regular = mask_of(pc.match_substring_regex(physical, self._regular))
         if data.isascii():
             return regular
-        regular &= ~_mask(pc.starts_with(physical, _BOM))  # pyarrow takes a mark away wherever its input starts
-        return regular & _utf8(physical, data)
+        regular &= ~mask_of(pc.starts_with(physical, _BOM))  # pyarrow takes a mark away wherever its input starts
+        return regular & utf8(physical, data)
 
     def _fast(self, physical: pa.Array, regular: Mask, data: bytes) -> pa.Table:
         """The regular lines through pyarrow: one block, text only, empty text to null."""
         expected = int(np.count_nonzero(regular))
         if not expected:
-            return pa.table({name: pa.array([], _TEXT) for name in self._wanted})
+            return pa.table({name: pa.array([], TEXT) for name in self._wanted})
         if expected == len(regular):
             source = pa.py_buffer(data)
         else:
@@ -139,7 +141,7 @@ class _Reader:
             read_options=pyarrow.csv.ReadOptions(column_names=self._layout.columns, block_size=source.size + 1),
             parse_options=pyarrow.csv.ParseOptions(delimiter=self._contract.delimiter, quote_char=self._contract.quote),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(self._wanted, _TEXT), include_columns=self._wanted, strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(self._wanted, TEXT), include_columns=self._wanted, strings_can_be_null=True, null_values=[""]
             ),
         )
         if table.num_rows != expected:
@@ -203,52 +205,8 @@ def _layout_of(names: Sequence[str], contract: Contract) -> Layout:
     return Layout(tuple(names), tuple(sorted(name for name in names if name not in known)))
 
 
-def _refuse_nul(piece: Piece) -> None:
-    at = piece.data.find(b"\0")
-    if at >= 0:
-        line = piece.first_line + piece.data.count(b"\n", 0, at)
-        raise Condemned(Fault.NUL_BYTE, f"line {line:,} has a NUL byte; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
-
-
 def _blank(content: np.typing.NDArray[np.uint8], starts: Ints, ends: Ints) -> Mask:
     """Lines of nothing but LF or CRLF."""
     lengths, first = ends - starts, content[starts]
     blank: Mask = (first == _LF) | ((lengths == 2) & (first == _CR) & (content[ends - 1] == _LF))
     return blank
-
-
-def _utf8(physical: pa.Array, data: bytes) -> Mask:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return np.fromiter((_is_utf8(line) for line in physical.to_pylist()), np.bool_, len(physical))
-    return np.ones(len(physical), np.bool_)
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _as_json(extra: pa.Table) -> pa.Array:
-    """One JSON object a row of the columns that are not null, in their order; null where all are.
-
-    Each member brings its comma, so that no row is joined of nulls alone: pyarrow 26 drops such a row when told to skip nulls.
-    """
-    members = pc.binary_join_element_wise(*(_members(name, extra[name].combine_chunks()) for name in extra.column_names), "")
-    objects = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(members, 1), "}", "")
-    return pc.if_else(pc.equal(members, ""), pa.scalar(None, pa.string()), objects)
-
-
-def _members(name: str, column: pa.DictionaryArray) -> pa.Array:
-    key = json.dumps(name, ensure_ascii=False)
-    members = [f",{key}:{json.dumps(text, ensure_ascii=False)}" for text in column.dictionary.to_pylist()]
-    return pa.array(members, pa.string()).take(column.indices).fill_null("")
-
-
-def _mask(booleans: pa.Array) -> Mask:
-    mask: Mask = booleans.to_numpy(zero_copy_only=False)
-    return mask.copy()

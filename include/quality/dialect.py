@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why a line is no record: the rule it breaks, and a sentence without any value."""
+    """Why a line is no record: the rule it breaks, a sentence without any value, and the columns it is about, if not the whole."""
 
     rule: str
     reason: str
+    column: str = ""
 
 
 _NOT_CLOSED = Unreadable("quote", "a quote does not close on its own line")

@@ -18,7 +18,7 @@ from include.ingestion.repair.fix import FixParent, refused_references
 from include.ingestion.repair.rejudge import as_it_lies
 from include.ingestion.verdict import Fault
 from include.quality.dialect import Unreadable
-from include.quality.formats import is_zipped, layout_reader_for
+from include.quality.formats import LayoutReader, is_zipped, layout_reader_for
 from include.quality.lines import Condemned, Content
 from include.quality.records import Rows
 from include.quality.words import some
@@ -66,11 +66,13 @@ class Corrections:
 
     def rows(self, contract: Contract) -> Iterator[Rows]:
         """The corrected lines as rows of the parent: `lines` are the parent's."""
-        read = layout_reader_for(self.parent.kept.file.key).read
+        layout = layout_reader_for(self.parent.kept.file.key)
         for start in range(0, len(self.records), _ROWS):
             records = self.records[start : start + _ROWS]
             refused = {place - start: why for place, why in self.refused.items() if start <= place < start + len(records)}
-            yield _rows(read(contract, self.header, [_one_line(record.original) or _NO_LINE for record in records]), records, refused)
+            texts = [_whole(record.original, layout) for record in records]
+            read = layout.read(contract, self.header, [text or _NO_LINE for text in texts])
+            yield _rows(read, records, [place for place, text in enumerate(texts) if text is None], refused)
 
 
 def read_corrections(
@@ -165,19 +167,16 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
-def _one_line(original: bytes) -> bytes | None:
-    """The text as a physical line, or None where it is none."""
-    return None if not original or b"\n" in original or b"\0" in original else original
+def _whole(original: bytes, layout: LayoutReader) -> bytes | None:
+    """The text as a record of the parent's format, or None where it cannot be one."""
+    return None if not original or b"\0" in original or (layout.one_line and b"\n" in original) else original
 
 
-def _rows(read: Rows, records: Sequence[_Record], refused: Mapping[int, str]) -> Rows:
+def _rows(read: Rows, records: Sequence[_Record], unfit: Sequence[int], refused: Mapping[int, str]) -> Rows:
     """The rows that were read, each under its reference and with the text that was typed."""
     unreadable = dict(read.unreadable)
-    for place, record in enumerate(records):
-        if _one_line(record.original) is None:
-            unreadable[place] = Unreadable("fields", "the corrected text is not one line")
-        if place in refused:
-            unreadable[place] = Unreadable("reference", refused[place])
+    unreadable |= {place: Unreadable("fields", "the corrected text is not one line") for place in unfit}
+    unreadable |= {place: Unreadable("reference", why) for place, why in refused.items()}
     typed = [record.original + (b"\r\n" if record.original.endswith(b"\r") else b"\n") for record in records]
     ends = np.cumsum([len(text) for text in typed], dtype=np.int64)
     return dataclasses.replace(

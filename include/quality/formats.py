@@ -1,4 +1,4 @@
-"""Which reader a file's name asks for. Another format is another line here and a reader beside `csv_reader`."""
+"""Which reader a file's name asks for. Another format is another line here and a reader beside these."""
 
 from __future__ import annotations
 
@@ -10,24 +10,44 @@ from include.ingestion.contract import Contract
 from include.ingestion.errors import UsageError
 from include.ingestion.keys import base_name
 from include.quality.csv_reader import header_of, read_csv, read_lines
+from include.quality.json_reader import read_json, read_json_lines, read_records
 from include.quality.lines import Content
+from include.quality.parquet_reader import read_parquet
 from include.quality.records import Rows
 
 Found = TypeVar("Found")
 Reader = Callable[[Content, Contract, int], Iterator[Rows]]
 
-READERS: dict[str, Reader] = {".csv": read_csv}
+READERS: dict[str, Reader] = {
+    ".csv": read_csv,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+    ".parquet": read_parquet,
+}
 
 
 @dataclass(frozen=True)
 class LayoutReader:
-    """Reads single corrected records of a file by the layout that the whole file has: `header` finds it, `read` applies it."""
+    """Reads single corrected records of a file by the layout that the whole file has: `header` finds it, `read` applies it.
+
+    Attributes:
+        one_line: whether a record is one physical line.
+    """
 
     header: Callable[[bytes, Contract], tuple[str, ...]]
     read: Callable[[Contract, Sequence[str], Sequence[bytes]], Rows]
+    one_line: bool
 
 
-LAYOUT_READERS: dict[str, LayoutReader] = {".csv": LayoutReader(header_of, read_lines)}
+_JSON = LayoutReader(lambda _, contract: contract.names, read_records, one_line=False)
+LAYOUT_READERS: dict[str, LayoutReader] = {
+    ".csv": LayoutReader(header_of, read_lines, one_line=True),
+    ".jsonl": _JSON,
+    ".ndjson": _JSON,
+    ".json": _JSON,
+    ".parquet": _JSON,
+}
 
 
 def is_zipped(key: str) -> bool:
@@ -57,4 +77,4 @@ def _by_ending(key: str, readers: Mapping[str, Found]) -> Found:
     for ending, reader in readers.items():
         if name.endswith(ending):
             return reader
-    raise UsageError(f"no reader for files like {name!r}; known endings: {', '.join(readers)}, each also with .gz")
+    raise UsageError(f"no reader for files like {name!r}; known endings: {', '.join(readers)}, each but .parquet also with .gz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -54,6 +54,8 @@ class Content:
         self._max_bytes = max_bytes
         self._hash = hashlib.sha256()
         self.size = 0
+        self.skipped = 0
+        """Bytes of a byte order mark, known once the first block was given."""
 
     @property
     def sha256(self) -> str:
@@ -71,22 +73,30 @@ class Content:
         Raises:
             Condemned: what the content as such has wrong, after all whole lines before the fault were given.
         """
-        held = b""
-        line = 1
-        try:
-            for data in _gathered(_without_bom(self._blocks(piece_bytes)), piece_bytes):
-                held += data
-                cut = held.rfind(b"\n") + 1
-                whole, held = held[:cut], held[cut:]
-                yield from _checked(whole, line, max_line_bytes)
-                line += whole.count(b"\n")
-                if len(held) > max_line_bytes:
-                    raise _too_long(line, max_line_bytes)
-        except _Broken as broken:
-            whole = held + broken.before
-            yield from _checked(whole[: whole.rfind(b"\n") + 1], line, max_line_bytes)
-            raise broken.condemned from None
-        yield from _checked(held, line, max_line_bytes)
+        return cut(self.blocks(piece_bytes), max_line_bytes)
+
+    def blocks(self, piece_bytes: int) -> Iterator[bytes]:
+        """The content in blocks of about `piece_bytes`, without the byte order mark.
+
+        Raises:
+            Broken: what the content as such has wrong, with what lies before it and was not given.
+        """
+        return _gathered(self._without_bom(self._blocks(piece_bytes)), piece_bytes)
+
+    def _without_bom(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Take away a UTF-8 byte order mark, and refuse any other."""
+        head = b""
+        for block in blocks:
+            head += block
+            if len(head) >= max(len(mark) for mark, _ in _WIDE_BOMS):
+                break
+        for mark, name in _WIDE_BOMS:
+            if head.startswith(mark):
+                raise Condemned(Fault.ENCODING, f"the file starts with a byte order mark of {name}; files must be UTF-8")
+        body = head.removeprefix(_BOM)
+        self.skipped = len(head) - len(body)
+        yield body
+        yield from blocks
 
     def _blocks(self, size: int) -> Iterator[bytes]:
         total = 0
@@ -133,7 +143,35 @@ class Content:
             raise _gzip_broken(members, "it ends in the middle of a member")
 
 
-class _Broken(Exception):
+def cut(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[Piece]:
+    """The blocks of `Content.blocks` as pieces of whole lines."""
+    held = b""
+    line = 1
+    try:
+        for data in blocks:
+            held += data
+            end = held.rfind(b"\n") + 1
+            whole, held = held[:end], held[end:]
+            yield from _checked(whole, line, max_line_bytes)
+            line += whole.count(b"\n")
+            if len(held) > max_line_bytes:
+                raise _too_long(line, max_line_bytes)
+    except Broken as broken:
+        whole = held + broken.before
+        yield from _checked(whole[: whole.rfind(b"\n") + 1], line, max_line_bytes)
+        raise broken.condemned from None
+    yield from _checked(held, line, max_line_bytes)
+
+
+def refuse_nul(piece: Piece) -> None:
+    """Condemn a file whose lines hold a NUL."""
+    at = piece.data.find(b"\0")
+    if at >= 0:
+        line = piece.first_line + piece.data.count(b"\n", 0, at)
+        raise Condemned(Fault.NUL_BYTE, f"line {line:,} has a NUL byte; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
+
+
+class Broken(Exception):
     """Carries what was read before a fault of the content past the gathering of blocks."""
 
     def __init__(self, before: bytes, condemned: Condemned) -> None:
@@ -166,22 +204,8 @@ def _gathered(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
                 held.clear()
                 length = 0
     except Condemned as condemned:
-        raise _Broken(b"".join(held), condemned) from None
+        raise Broken(b"".join(held), condemned) from None
     yield b"".join(held)
-
-
-def _without_bom(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Take away a UTF-8 byte order mark, and refuse any other."""
-    head = b""
-    for block in blocks:
-        head += block
-        if len(head) >= max(len(mark) for mark, _ in _WIDE_BOMS):
-            break
-    for mark, name in _WIDE_BOMS:
-        if head.startswith(mark):
-            raise Condemned(Fault.ENCODING, f"the file starts with a byte order mark of {name}; files must be UTF-8")
-    yield head.removeprefix(_BOM)
-    yield from blocks
 
 
 def _checked(whole: bytes, first_line: int, max_line_bytes: int) -> Iterator[Piece]:

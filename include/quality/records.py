@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ class Rows:
         unreadable: why a row could not be read, by row; such a row is null throughout.
         header: the names in the file's header.
         data: the bytes that the rows were read from; a row lies from `starts` to `ends`.
+        told: writes a row down where its file holds no text of it.
     """
 
     table: pa.Table
@@ -36,13 +37,19 @@ class Rows:
     starts: Ints
     ends: Ints
     header: tuple[str, ...] = ()
+    told: Callable[[int], bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.data) or self.table.nbytes
+
     def original(self, row: int) -> bytes:
-        """The record as it lies in the file, without its line end."""
-        return without_line_end(self.data[self.starts[row] : self.ends[row]])
+        """The record as it lies in the file, without its line end; of a file without text, as a JSON object."""
+        return self.told(row) if self.told else without_line_end(self.data[self.starts[row] : self.ends[row]])
 
 
 def with_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -34,11 +34,13 @@ class Rejects:
         self._file_id = file_id
         self._spool: BinaryIO | None = None
         self.count = 0
+        self.unreadable = 0
         self.broken: Counter[tuple[str, str]] = Counter()
         self.first: list[dict[str, Any]] = []
         """The first rejected lines: number, columns and rules, never values."""
 
     def add(self, rows: Rows, findings: Findings) -> None:
+        self.unreadable += len(rows.unreadable)
         for row, reasons in reasons_by_row(rows, findings):
             line = int(rows.lines[row])
             self.count += 1
@@ -78,7 +80,7 @@ def reasons_by_row(rows: Rows, findings: Findings) -> list[tuple[int, tuple[Reas
         for row in broken.tolist():
             if rule.name == READABLE:
                 unreadable = rows.unreadable[row]
-                reasons[row] = (Reason("", unreadable.rule, unreadable.reason),)
+                reasons[row] = (Reason(unreadable.column, unreadable.rule, unreadable.reason),)
             else:
                 reasons[row] = reasons[row] + same if row in reasons else same
     return sorted(reasons.items(), key=itemgetter(0))

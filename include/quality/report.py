@@ -71,7 +71,7 @@ def nothing_fixed(lines: int, rejects: Rejects) -> str | None:
 
 def _expectations(contract: Contract, lines: int, rejects: Rejects) -> list[dict[str, object]]:
     """What the suite found in this file alone, an entry an expectation: the pages of the Data Docs are made from it."""
-    unreadable = sum(rows for (column, _), rows in rejects.broken.items() if not column)
+    unreadable = rejects.unreadable
     return [
         {
             "column": rule.column,

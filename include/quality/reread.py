@@ -39,7 +39,7 @@ def reread(store: ObjectStore, bucket: str, spec: FeedSpec, file_id: int, bronze
             table = pq.read_table(pa.BufferReader(store.read_bytes(bucket, ref.key)))
             strangers = pc.sum(pc.not_equal(table[FILE_ID], file_id)).as_py()
             digest.update(table.drop_columns([FILE_ID]))
-            cents += pc.sum(table[money.bronze_name]).as_py() if money else 0
+            cents += _sum_in_cents(table[money.bronze_name]) if money else 0
         except ObjectGone:
             return Reread(rows, None, None, ref.key, "is not there")
         except (pa.ArrowException, KeyError, OSError, TypeError, ValueError, AttributeError) as damaged:
@@ -74,8 +74,10 @@ def recount(store: ObjectStore, bucket: str, spec: FeedSpec, file: LedgerFile, r
 
 
 def money_column(contract: Contract) -> Column | None:
-    """The column whose amounts are added up: the first that is money."""
-    return next((column for column in contract.columns if column.stored is Stored.CENTS), None)
+    """The column whose amounts are added up: the one that the contract names, or the first that is money."""
+    if contract.summed:
+        return contract.column(contract.summed)
+    return next((column for column in contract.columns if column.stored in {Stored.CENTS, Stored.DECIMAL}), None)
 
 
 def rejected_lines(store: ObjectStore, bucket: str, rejects: ObjectRef | None) -> Ints:
@@ -84,6 +86,11 @@ def rejected_lines(store: ObjectStore, bucket: str, rejects: ObjectRef | None) -
         return np.array([], np.int64)
     with closing(store.read(bucket, rejects.key)) as stream:
         return np.fromiter(_lines(io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")), np.int64)
+
+
+def _sum_in_cents(amounts: pa.ChunkedArray) -> int:
+    total = pc.sum(amounts).as_py() or 0
+    return int(total * 100) if pa.types.is_decimal(amounts.type) else int(total)
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[int]:

@@ -54,7 +54,7 @@ def gathered(pieces: Iterable[tuple[Owner, Rows]], most_rows: int = FRAME_ROWS) 
     for owner, piece in pieces:
         group.append((owner, piece))
         rows += len(piece)
-        size += len(piece.data)
+        size += piece.size
         if rows >= most_rows or size >= FRAME_BYTES:
             yield group
             group.clear()  # whoever asks for the next has done with this one: two at once would double the memory

@@ -1,0 +1,47 @@
+"""Bytes of records beside each other as pyarrow sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.quality.records import Ints, Mask
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+
+def side_by_side(data: bytes, bounds: Ints) -> pa.Array:
+    """The stretches of the data between neighbouring bounds, without a copy."""
+    return pa.Array.from_buffers(pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)])
+
+
+def mask_of(booleans: pa.Array) -> Mask:
+    mask: Mask = booleans.to_numpy(zero_copy_only=False)
+    return mask.copy()
+
+
+def utf8(stretches: pa.Array, data: bytes) -> Mask:
+    """Which stretches are UTF-8; `data` is where all of them lie."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return np.fromiter((_is_utf8(stretch) for stretch in stretches.to_pylist()), np.bool_, len(stretches))
+    return np.ones(len(stretches), np.bool_)
+
+
+def without_empty(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Empty text is null."""
+    empty = pc.index(column.dictionary, "").as_py()
+    if empty < 0:
+        return column
+    indices = pc.if_else(pc.equal(column.indices, empty), pa.scalar(None, column.indices.type), column.indices)
+    return pa.DictionaryArray.from_arrays(indices, column.dictionary)
+
+
+def _is_utf8(stretch: bytes) -> bool:
+    try:
+        stretch.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""The JSON records that Sluice reads (DESIGN 4), exactly: one after another. The fast way of `json_template` must agree with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from include.ingestion.contract import Contract
+from include.quality.dialect import Unreadable
+from include.quality.words import some_names
+
+DEEPEST = 64
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+_SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ABSENT = object()
+_MOST_FOUND = 1000
+_NOT_TEXT = Unreadable("text", "a text holds a NUL or half of a surrogate pair, which UTF-8 text cannot")
+_TOO_DEEP = Unreadable("nesting", f"it is nested deeper than {DEEPEST} levels")
+_NO_OBJECT = Unreadable("object", "the record is no JSON object (a file that is one array must be named .json)")
+
+
+class Literal(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an object says: the contract's values as text, in order, and all else as one JSON object."""
+
+    values: list[str | None]
+    additional: str | None
+
+
+class RecordReader:
+    """Reads the records of one file, and keeps in mind which keys none of them has had."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._columns = [(column.name, column.keys, column.optional) for column in contract.columns]
+        self._nested = {column.keys[0] for column in contract.columns if len(column.keys) > 1}
+        self._ignored = contract.ignored
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=self._object, parse_float=Literal, parse_int=Literal, parse_constant=self._constant
+        )
+        self._doubled: list[str] = []
+        self._constants = 0
+        self._lacking: set[str] | None = None
+        self._found: dict[str, None] = {}
+
+    @property
+    def condemned(self) -> str | None:
+        """Why the file is refused whose records were read: the mandatory columns that no object had; None where each was there."""
+        if not self._lacking:
+            return None
+        missing = [name for name, _, _ in self._columns if name in self._lacking]
+        return f"missing columns {some_names(missing)} in every record (found: {some_names(self._found)})"
+
+    def saw_all(self) -> None:
+        """Records that were read elsewhere had every mandatory column."""
+        self._lacking = set()
+
+    def read(self, raw: bytes) -> Record | Unreadable:
+        """One record given without its line end, or why there is none."""
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            return Unreadable("encoding", f"byte {error.start + 1} of the record is not UTF-8")
+        if text.count("{") + text.count("[") > DEEPEST and depth(text) > DEEPEST:
+            return _TOO_DEEP
+        self._doubled.clear()
+        self._constants = 0
+        try:
+            said = self._decoder.decode(text)
+        except json.JSONDecodeError as error:
+            return Unreadable("json", f"no JSON: {error.msg} (byte {len(text[: error.pos].encode()) + 1} of the record)")
+        if not isinstance(said, dict):
+            return _NO_OBJECT
+        fit = not _SUSPECT.search(text) or _is_text(said)
+        record = self._record(said)
+        if self._doubled:
+            return Unreadable("doubled_key", f"an object has {some_names(self._doubled)} more than once")
+        if self._constants:
+            return Unreadable("number", "NaN and Infinity are no numbers of JSON")
+        return record if fit else _NOT_TEXT
+
+    def _record(self, said: dict[str, Any]) -> Record | Unreadable:
+        values: list[str | None] = []
+        missing: list[str] = []
+        keys = tuple(said)
+        misplaced = None
+        for name, path, optional in self._columns:
+            value = _taken(said, path)
+            if value is None or isinstance(value, str):
+                values.append(value or None)
+            elif value is _ABSENT:
+                values.append(None)
+                if not optional:
+                    missing.append(name)
+            elif isinstance(value, bool):
+                values.append("true" if value else "false")
+            else:
+                misplaced = misplaced or name
+        self._note(keys, missing)
+        if missing:
+            return Unreadable("missing", f"{some_names(missing)} {'is' if len(missing) == 1 else 'are'} missing", ";".join(missing))
+        if misplaced:
+            return Unreadable("nested", f"{misplaced} is no single value", misplaced)
+        for key in self._nested:
+            if not said.get(key, True):
+                del said[key]
+        return Record(values, rendered_extras(said, self._ignored) if said else None)
+
+    def _note(self, keys: tuple[str, ...], missing: list[str]) -> None:
+        if not missing:
+            self._lacking = set()
+            return
+        self._lacking = set(missing) if self._lacking is None else self._lacking.intersection(missing)
+        if self._lacking and len(self._found) < _MOST_FOUND:
+            self._found.update(dict.fromkeys(keys))
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        said = dict(pairs)
+        if len(said) != len(pairs):
+            keys = [key for key, _ in pairs]
+            self._doubled += [key for key in said if keys.count(key) > 1]
+        return said
+
+    def _constant(self, _: str) -> None:
+        self._constants += 1
+
+
+def rendered_extras(said: dict[str, Any], ignored: frozenset[str]) -> str | None:
+    """The members that are left as one JSON object, keys sorted, values as they are; None where none are.
+
+    >>> rendered_extras({"b": Literal("1.50"), "a": {"z": None, "y": ["é"]}, "x": ""}, frozenset("x"))
+    '{"a":{"z":null,"y":["é"]},"b":1.50}'
+    """
+    members = [f"{_quoted(key)}:{_rendered(said[key])}" for key in sorted(said) if key not in ignored]
+    return "{" + ",".join(members) + "}" if members else None
+
+
+def depth(text: str) -> int:
+    """How deep brackets stand in each other at most, those in strings aside.
+
+    >>> depth('[{"[[[": []}, []]')
+    3
+    """
+    deepest = level = 0
+    for match in _BRACKETS.finditer(text):
+        if match.lastindex == 1:
+            level += 1
+            deepest = max(deepest, level)
+        elif match.lastindex == 2:
+            level -= 1
+    return deepest
+
+
+def end_of(text: str, start: int) -> int | None:
+    """Where the object or array that begins at `start` ends by its brackets alone; None where it does not.
+
+    >>> end_of('  [[{"]": 1}]], 2', 2)
+    14
+    """
+    level = 0
+    for match in _BRACKETS.finditer(text, start):
+        if match.lastindex is not None:
+            level += 1 if match.lastindex == 1 else -1
+            if not level:
+                return match.end()
+    return None
+
+
+def _taken(said: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """Take out the value at the end of a path; null below a null, and a list where something else than an object is on the way."""
+    inner: Any = said
+    for key in path[:-1]:
+        inner = inner.get(key, _ABSENT)
+        if inner is None or inner is _ABSENT:
+            return inner
+        if not isinstance(inner, dict):
+            return []
+    return inner.pop(path[-1], _ABSENT)
+
+
+def _rendered(value: Any) -> str:
+    if isinstance(value, Literal):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quoted(key)}:{_rendered(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_rendered, value)) + "]"
+    return _quoted(value)
+
+
+def _quoted(value: str | bool | None) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether all texts in a value can be kept as UTF-8 text that a database takes."""
+    if isinstance(value, str):
+        return "\0" not in value and not _SURROGATE.search(value)
+    if isinstance(value, dict):
+        return all(_is_text(key) and _is_text(inner) for key, inner in value.items())
+    return all(map(_is_text, value)) if isinstance(value, list) else True
