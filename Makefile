@@ -1,7 +1,7 @@
 # Sluice: `make help` explains every target. Each sets up what it needs by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench crash-certificate down clean
+.PHONY: help setup run test check bench bench-sales crash-certificate down clean
 
 BIN := .venv/bin
 
@@ -31,6 +31,9 @@ check: setup ## Lint, format, types, architecture, dependencies, generated docum
 
 bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, and print one table. Takes a while.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-sales: setup ## Measure a day of sales (GB=1) by stage beside Spark with JDBC and DuckDB, and print one table. Takes minutes.
+	@$(BIN)/python -m benchmarks.sales --gb $${GB:-1} $(ARGS)
 
 crash-certificate: setup ## Kill whatever works, KILLS=1000 times, and compare with an undisturbed run. SEED=, FEED=, ARGS=--help.
 	@$(BIN)/python -m certificate --kills $${KILLS:-1000} --seed $${SEED:-1} --feed $${FEED:-transactions} $(ARGS)

@@ -18,7 +18,7 @@ from benchmarks.errors import BenchmarkFailed
 from sluice.services.java import find_java
 from sluice.services.process import clean_environment
 from sluice.services.spark import spark_home
-from sluice.services.state import LOOPBACK
+from sluice.services.state import LOOPBACK, State
 
 if TYPE_CHECKING:
     from benchmarks.world import Detections, World
@@ -100,7 +100,7 @@ def _started(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=_environment(world),
+            env=peer_environment(world.state),
             cwd=world.state.project,
         )
         assert process.stdin is not None
@@ -126,17 +126,17 @@ def _pass(process: subprocess.Popen[str]) -> Pass:
     return Pass(said["name"], said["seconds"], said["files"], frozenset(tuple(row) for row in said["detections"]))
 
 
-def _environment(world: World) -> dict[str, str]:
+def peer_environment(state: State) -> dict[str, str]:
     """The services as `sluice env` names them, without the Spark server: a peer brings its own engine."""
     from sluice.services.environment import environment
 
-    told = {name: value for name, value in environment(world.state).items() if name != "SPARK_REMOTE"}
+    told = {name: value for name, value in environment(state).items() if name != "SPARK_REMOTE"}
     spark = {
-        "JAVA_HOME": str(find_java(world.state).home),
+        "JAVA_HOME": str(find_java(state).home),
         "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": LOOPBACK,
         "PYSPARK_PYTHON": sys.executable,
-        "SLUICE_STATE": str(world.state.root),
+        "SLUICE_STATE": str(state.root),
     }
     return clean_environment() | told | spark
 
