@@ -13,6 +13,11 @@ _BATCH_ATTEMPT = re.compile(r"state/[^/]+/batch=([0-9]+)/attempt=([0-9]+)/[^/]+"
 _REPLACEMENT = "replacement="
 _REPORTS = ("report.json", "rejects.csv")
 FIX_ENDINGS = (".csv",)
+# Where only Sluice writes, and where people put corrected rows.
+OURS = tuple(
+    f"{place}/"
+    for place in ("archive", "bronze", "certificates", "data_docs", "detections", "error", "fixes", "journal", "lake", "shadow", "state")
+)
 EVERY_FORMAT = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz", ".parquet")
 
 

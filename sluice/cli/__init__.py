@@ -40,6 +40,7 @@ def _assemble() -> typer.Typer:
         reference,
         run,
         services,
+        sources,
     )
 
     for module in (services, airflow, run, generate, produce, ingest, backfill, files, reconcile, ledger):
@@ -48,6 +49,7 @@ def _assemble() -> typer.Typer:
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(batches.app, name="batch")
     app.add_typer(batches.feeds, name="feed")
+    app.add_typer(sources.app, name="source")
     return app
 
 

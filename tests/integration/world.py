@@ -85,16 +85,21 @@ class World:
 
     def sluice(self, *words: str, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command, on this world; with other values of some variables where a test says so."""
-        done = subprocess.run(
-            [sys.executable, "-m", "sluice", *words],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert check is None or done.returncode == check, done.stderr
-        return done
+        return run_sluice(*words, check=check, **environment)
+
+
+def run_sluice(*words: str, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command, in the environment of the test."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sluice", *words],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert check is None or done.returncode == check, done.stderr
+    return done
 
 
 @pytest.fixture

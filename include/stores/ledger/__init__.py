@@ -13,7 +13,8 @@ from include.stores.ledger.journal import Journal
 from include.stores.ledger.leases import Leases
 from include.stores.ledger.outbox import Outbox
 from include.stores.ledger.queries import Queries
+from include.stores.ledger.sources import Sources
 
 
-class PostgresLedger(Leases, Files, Batches, Backfills, Failures, Fixes, Outbox, Journal, Books, Queries, Care):
+class PostgresLedger(Leases, Sources, Files, Batches, Backfills, Failures, Fixes, Outbox, Journal, Books, Queries, Care):
     """The `Ledger` port on PostgreSQL. Takes a way to connect, connects when first needed, and once more for each kept lease."""

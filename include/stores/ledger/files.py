@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from include.ingestion import keys
 from include.ingestion.batch import Waiting
 from include.ingestion.feed import FeedSpec, OnQuarantine
-from include.ingestion.file import FileStamp, Kind, LedgerFile, ObjectRef, Registration, Source
+from include.ingestion.file import FileStamp, Kind, LedgerFile, ObjectRef, Registration
 from include.ingestion.kept import IN_THE_OUTBOX as TOLD_OF
 from include.ingestion.kept import KeptFile
 from include.ingestion.lifecycle import State
@@ -46,11 +46,6 @@ _RESTED = """
 
 class Files(LedgerSession):
     """Registration, and what the gate says."""
-
-    def sources(self, spec: FeedSpec) -> list[Source]:
-        """The active places of the feed."""
-        found = self.rows("select bucket, prefix from feed_source where feed = %s and active order by bucket, prefix", (spec.name,))
-        return [Source(row["bucket"], row["prefix"]) for row in found]
 
     def sweep_due(self, spec: FeedSpec) -> bool:
         """Whether the last listing of everything was ten minutes ago or more."""
