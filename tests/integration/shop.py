@@ -6,6 +6,8 @@ import csv
 import dataclasses
 import datetime as dt
 import io
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +25,7 @@ from sluice.runtime import Settings, new_id, now, open_ports
 from tests import naive_sales as naive
 from tests.integration.world import fresh
 
-DAY = dt.date(2026, 3, 14)
+DAY = dt.date(2026, 4, 1)
 FEEDS = (naive.FACTS, *DIMENSIONS)
 
 
@@ -72,6 +74,12 @@ class Shop:
             naive.File(row["feed"], row["seq"], row["file_id"], row["date"], self.landed[row["key"]][row["version"] - 1], row["supersedes"])
             for row in rows
         ]
+
+    def sluice(self, *words: str) -> str:
+        """What the command says on this ledger and bucket."""
+        done = subprocess.run([sys.executable, "-m", "sluice", *words], capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def table(self, relation: str, columns: str) -> list[tuple[Any, ...]]:
         rows = self.ledger.rows(f"select {columns} from sales.{relation}")
@@ -128,4 +136,6 @@ def as_csv(feed: str, rows: Sequence[naive.Row]) -> bytes:
 def shop(engines: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A fresh ledger and a fresh bucket."""
     with fresh(engines, monkeypatch) as where, ExitStack() as stack:
-        yield Shop(where, stack)
+        made = Shop(where, stack)
+        yield made
+        print(*made.said, sep="\n")

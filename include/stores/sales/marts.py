@@ -17,15 +17,25 @@ create temporary table paid (store_id bigint, sales_month date, sales_person_id 
 """
 
 _CUSTOMERS = """
-insert into sales.customer_month as m (customer_id, sales_month, rows, total_sales)
-select customer_id, sales_month, sum(rows), sum(total_sales) from put where customer_id is not null group by 1, 2
-on conflict (customer_id, sales_month) do update set rows = m.rows + excluded.rows, total_sales = m.total_sales + excluded.total_sales
+merge into sales.customer_month m
+using (select customer_id, sales_month, sum(rows) as rows, sum(total_sales) as total_sales from put
+       where customer_id is not null group by 1, 2) p
+on (m.customer_id, m.sales_month) = (p.customer_id, p.sales_month)
+when matched and m.rows + p.rows = 0 then delete
+when matched then update set rows = m.rows + p.rows, total_sales = m.total_sales + p.total_sales
+when not matched and p.rows <> 0 then
+    insert (customer_id, sales_month, rows, total_sales) values (p.customer_id, p.sales_month, p.rows, p.total_sales)
 """
 
 _PRODUCTS = """
-insert into sales.product_month as m (product_name, sales_month, rows, total_sales)
-select product_name, sales_month, sum(rows), sum(total_sales) from put where product_name is not null group by 1, 2
-on conflict (product_name, sales_month) do update set rows = m.rows + excluded.rows, total_sales = m.total_sales + excluded.total_sales
+merge into sales.product_month m
+using (select product_name, sales_month, sum(rows) as rows, sum(total_sales) as total_sales from put
+       where product_name is not null group by 1, 2) p
+on (m.product_name, m.sales_month) = (p.product_name, p.sales_month)
+when matched and m.rows + p.rows = 0 then delete
+when matched then update set rows = m.rows + p.rows, total_sales = m.total_sales + p.total_sales
+when not matched and p.rows <> 0 then
+    insert (product_name, sales_month, rows, total_sales) values (p.product_name, p.sales_month, p.rows, p.total_sales)
 """
 
 _FILES = """
@@ -42,16 +52,15 @@ join (select distinct store_id, sales_month from put where seq = %(seq)s and sto
 """
 
 _SELLERS = """
-insert into sales.seller_month as m (store_id, sales_month, sales_person_id, rows, total_sales)
-select store_id, sales_month, sales_person_id, sum(rows), sum(total_sales) from put
-where seq = %(seq)s and store_id is not null group by 1, 2, 3
-on conflict (store_id, sales_month, sales_person_id)
-do update set rows = m.rows + excluded.rows, total_sales = m.total_sales + excluded.total_sales
-"""
-
-_NO_SALES = """
-delete from sales.seller_month m using put p
-where p.seq = %(seq)s and (m.store_id, m.sales_month, m.sales_person_id) = (p.store_id, p.sales_month, p.sales_person_id) and m.rows = 0
+merge into sales.seller_month m
+using (select store_id, sales_month, sales_person_id, sum(rows) as rows, sum(total_sales) as total_sales from put
+       where seq = %(seq)s and store_id is not null group by 1, 2, 3) p
+on (m.store_id, m.sales_month, m.sales_person_id) = (p.store_id, p.sales_month, p.sales_person_id)
+when matched and m.rows + p.rows = 0 then delete
+when matched then update set rows = m.rows + p.rows, total_sales = m.total_sales + p.total_sales
+when not matched and p.rows <> 0 then
+    insert (store_id, sales_month, sales_person_id, rows, total_sales)
+    values (p.store_id, p.sales_month, p.sales_person_id, p.rows, p.total_sales)
 """
 
 _INCENTIVES = """
@@ -88,15 +97,7 @@ def publish_sums(transaction: Cursor, batch: Batch, sums: pa.Table, at: dt.datet
     transaction.execute("create index on put (seq)")
     transaction.execute("analyze put")
     transaction.execute(_CUSTOMERS)
-    transaction.execute(
-        """delete from sales.customer_month m using put p
-           where (m.customer_id, m.sales_month) = (p.customer_id, p.sales_month) and m.rows = 0"""
-    )
     transaction.execute(_PRODUCTS)
-    transaction.execute(
-        """delete from sales.product_month m using put p
-           where (m.product_name, m.sales_month) = (p.product_name, p.sales_month) and m.rows = 0"""
-    )
     transaction.execute("delete from sales.fact_file where file_id = any(%s)", ([old.file_id for old in batch.superseded],))
     transaction.execute(_FILES, ([file.seq for file in batch.files], [file.file_id for file in batch.files]))
     changed = sum(_publish_sellers(transaction, file.seq, file.file_id, at) for file in batch.files)
@@ -108,6 +109,6 @@ def _publish_sellers(transaction: Cursor, seq: int, file_id: int, at: dt.datetim
     """Let one file count for the sellers, and note whose incentive that changed."""
     values = {"seq": seq, "file_id": file_id, "at": at}
     transaction.execute("truncate paid")
-    for statement in (_BEFORE, _SELLERS, _NO_SALES, _INCENTIVES, _CHANGES):
+    for statement in (_BEFORE, _SELLERS, _INCENTIVES, _CHANGES):
         transaction.execute(statement, values)
     return transaction.rowcount
