@@ -14,7 +14,7 @@ import psutil
 import psycopg
 
 from certificate.draw import Draw
-from certificate.history import History
+from certificate.history import History, drop_beside
 from certificate.places import Effect, Strike, Target, When
 from certificate.report import Round
 from certificate.services import Services
@@ -60,6 +60,7 @@ class AirflowHistory(History):
     def make(self, stream: Stream) -> None:
         with psycopg.connect(**self.login(), autocommit=True) as connection:
             connection.execute("drop schema if exists public cascade")
+            drop_beside(connection)
             connection.execute("create schema public")
         self.empty_bucket()
         with self.connect() as connection:

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from certificate.stream import Stream, Wave
 from include.feeds import feed_named
+from include.stores.migrations import schemas_beside
 from include.stores.open import s3_client
 from include.stores.prepare import prepare_ledger
 from include.stores.s3 import S3Store
@@ -66,6 +67,7 @@ class History:
     def make(self, stream: Stream) -> None:
         """Schema, bucket, feed, reference."""
         with psycopg.connect(**self.login(), autocommit=True) as connection:
+            drop_beside(connection)
             connection.execute(f"create schema {self.schema}".encode())
         self.client.create_bucket(Bucket=self.bucket)
         with self.connect() as connection:
@@ -131,6 +133,7 @@ class History:
         """Take the schema and the bucket away."""
         with psycopg.connect(**self.login(), autocommit=True) as connection:
             connection.execute(f"drop schema if exists {self.schema} cascade".encode())
+            drop_beside(connection)
         self.empty_bucket()
         self.client.delete_bucket(Bucket=self.bucket)
 
@@ -150,6 +153,12 @@ class History:
             "password": ledger.password,
             "options": "-c client_min_messages=warning",
         }
+
+
+def drop_beside(connection: psycopg.Connection[Any]) -> None:
+    """Drop the schemas of fixed names that belong to a history: there is one at a time."""
+    for name in schemas_beside():
+        connection.execute(f"drop schema if exists {name} cascade".encode())
 
 
 @contextmanager

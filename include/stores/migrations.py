@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent.parent / "sql"
 _NAME = re.compile(r"([0-9]{4})_[a-z_]+\.sql")
+_SCHEMA = re.compile(r"^create schema (\w+);", re.MULTILINE)
 _LOCK = 0x51_01CE  # any fixed number: two migrating processes take turns
 
 _HISTORY = """
@@ -51,6 +52,11 @@ def migrations(folder: Path = FOLDER) -> list[Migration]:
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise MigrationRefused(f"migrations are not numbered 1, 2, 3, ...: {', '.join(m.name for m in found)}")
     return found
+
+
+def schemas_beside(folder: Path = FOLDER) -> list[str]:
+    """The schemas of fixed names that migrations make beside the one that the ledger lies in."""
+    return [name for migration in migrations(folder) for name in _SCHEMA.findall(migration.text)]
 
 
 def migrate(connection: psycopg.Connection, folder: Path = FOLDER) -> list[str]:

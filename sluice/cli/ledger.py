@@ -59,5 +59,5 @@ def restore(
         )
     done = put_back(where.ledger, file, where.s3.bucket, now())
     say(f"migrations applied on top: {', '.join(done.migrations) or 'none'}")
-    print(f"the ledger is {file}'s; the one of before is kept as the schema {done.kept_as}: drop it when it is no longer wanted")
+    print(f"the ledger is {file}'s; the one of before is kept as {', '.join(done.kept_as)}: drop these schemas when nobody wants them")
     print("now: " + "; ".join(f".venv/bin/sluice reconcile {feed}" for feed in FEEDS))

@@ -1,4 +1,4 @@
-"""Backups of the ledger with PostgreSQL's own tools: of the schema that the connection works in, whatever else is in the database."""
+"""Backups of the ledger with PostgreSQL's own tools: of its schema and those beside it, whatever else is in the database."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from include.ingestion.errors import SluiceError, UsageError
+from include.stores.migrations import schemas_beside
 from include.stores.open import ledger_connection
 from include.stores.prepare import prepare_ledger
 from sluice.services.postgres import binary
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from include.stores.settings import LedgerSettings
 
@@ -31,10 +32,10 @@ class BackupFailed(SluiceError):
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did: the schema it went into, where the ledger of before is kept, the migrations applied on top."""
+    """What a restore did: the schemas it went into, where those of before are kept, the migrations applied on top."""
 
-    schema: str
-    kept_as: str
+    schemas: tuple[str, ...]
+    kept_as: tuple[str, ...]
     migrations: tuple[str, ...]
 
 
@@ -50,8 +51,8 @@ def backup(ledger: LedgerSettings, to: Path) -> int:
     if not to.parent.is_dir():
         raise UsageError(f"there is no folder {to.parent}")
     part = to.with_name(f"{to.name}.part")
-    schema = _schema(ledger)
-    _tool(ledger, "pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--schema={schema}", f"--file={part}"])
+    schemas = [f"--schema={schema}" for schema in _schemas(ledger)]
+    _tool(ledger, "pg_dump", ["--format=custom", "--no-owner", "--no-privileges", *schemas, f"--file={part}"])
     part.rename(to)
     return to.stat().st_size
 
@@ -66,9 +67,9 @@ def restore(ledger: LedgerSettings, file: Path, bucket: str, now: dt.datetime) -
     if not file.is_file():
         raise UsageError(f"there is no file {file}")
     contents = _contents(ledger, file)
-    schema = _schema(ledger)
-    kept_as = f"{schema}_before_{now:%Y%m%d_%H%M%S}"
-    with _set_aside(ledger, schema, kept_as), tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
+    kept_as = {schema: f"{schema}_before_{now:%Y%m%d_%H%M%S}" for schema in _schemas(ledger)}
+    new = [name for name in schemas_beside() if any(f" SCHEMA - {name} " in line for line in contents)]
+    with _set_aside(ledger, kept_as, new), tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.writelines(f"{line}\n" for line in contents if " SCHEMA - " not in line)
         wanted.flush()
         _tool(
@@ -79,13 +80,16 @@ def restore(ledger: LedgerSettings, file: Path, bucket: str, now: dt.datetime) -
         )
         with ledger_connection(ledger) as connection:
             applied = prepare_ledger(connection, bucket)
-    return Restored(schema, kept_as, tuple(applied))
+    return Restored(tuple(kept_as), tuple(kept_as.values()), tuple(applied))
 
 
-def _schema(ledger: LedgerSettings) -> str:
+def _schemas(ledger: LedgerSettings) -> list[str]:
+    """The schema that the connection works in, and of those that belong beside it the ones that are there."""
     with ledger_connection(ledger) as connection:
-        found = connection.execute("select current_schema()").fetchone()
-    return str(found[0]) if found else "public"
+        found = connection.execute(
+            "select current_schema() union all select nspname from pg_namespace where nspname = any(%s)", (schemas_beside(),)
+        )
+        return [row[0] for row in found]
 
 
 def _contents(ledger: LedgerSettings, file: Path) -> list[str]:
@@ -99,18 +103,27 @@ def _contents(ledger: LedgerSettings, file: Path) -> list[str]:
 
 
 @contextmanager
-def _set_aside(ledger: LedgerSettings, schema: str, kept_as: str) -> Iterator[None]:
-    """Give the ledger's schema another name and an empty one its place; take that back where the block fails."""
-    names = {"schema": sql.Identifier(schema), "kept": sql.Identifier(kept_as)}
+def _set_aside(ledger: LedgerSettings, kept_as: Mapping[str, str], new: Sequence[str]) -> Iterator[None]:
+    """Give the ledger's schemas other names and empty ones their places; take that back where the block fails.
+
+    Args:
+        kept_as: the name that each schema gets, the ledger's own first.
+        new: those beside it that the backup holds.
+    """
+    own, *_ = kept_as
     with ledger_connection(ledger) as connection, connection.transaction():
-        connection.execute(sql.SQL("alter schema {schema} rename to {kept}").format(**names))
-        connection.execute(sql.SQL("create schema {schema}").format(**names))
+        for schema, kept in kept_as.items():
+            connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(schema), sql.Identifier(kept)))
+        for schema in (own, *new):
+            connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
     try:
         yield
     except BaseException:
         with ledger_connection(ledger) as connection, connection.transaction():
-            connection.execute(sql.SQL("drop schema {schema} cascade").format(**names))
-            connection.execute(sql.SQL("alter schema {kept} rename to {schema}").format(**names))
+            for schema in {*kept_as, *schemas_beside()}:
+                connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
+            for schema, kept in kept_as.items():
+                connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(kept), sql.Identifier(schema)))
         raise
 
 
