@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any
 
 from include.ingestion.contract import Contract
@@ -16,6 +17,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
 _SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ABSENT = object()
+_quoted = encode_basestring  # JSON text of a string, other than ASCII as it is; in C
 _MOST_FOUND = 1000
 _NOT_TEXT = Unreadable("text", "a text holds a NUL or half of a surrogate pair, which UTF-8 text cannot")
 _TOO_DEEP = Unreadable("nesting", f"it is nested deeper than {DEEPEST} levels")
@@ -187,17 +189,13 @@ def _taken(said: dict[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def _rendered(value: Any) -> str:
-    if isinstance(value, Literal):
-        return str(value)
+    if isinstance(value, str):
+        return str(value) if isinstance(value, Literal) else _quoted(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{_quoted(key)}:{_rendered(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_rendered, value)) + "]"
-    return _quoted(value)
-
-
-def _quoted(value: str | bool | None) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
 def _is_text(value: Any) -> bool:

@@ -1,25 +1,31 @@
 r"""Records that are alike but for their values: checked by one regular expression, then read as CSV at pyarrow's speed.
 
-Files hold the same keys in the same order with the same white space, record after record. Where a record is exactly that and has no
-backslash, a quote stands only around a key or a value; so the text between two values, which names a key in quotes, occurs nowhere
-else, and can be replaced by a delimiter throughout.
+Files hold the same keys in the same order with the same white space, record after record. Where a record is exactly that and escapes
+neither a quote nor a backslash, a quote stands only around a key or a value; so the text between two values, which names a key in
+quotes, occurs nowhere else, and can be replaced by a delimiter throughout.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from include.ingestion.contract import Contract
 from include.quality.additional import objects, strings, written
 from include.quality.arrow import TEXT, without_empty
 
-_STRING = rb'"[^"\\\x00-\x1f]*"'
+_HEX = rb"[0-9a-fA-F]"
+_UNIT = rb"\\u(?:[1-9a-cA-CefEF]H{3}|0[1-9a-fA-F]H{2}|00[1-9a-fA-F]H|000[1-9a-fA-F]|[dD][0-7]H{2})"  # no NUL, no half of a pair
+_PAIR = rb"\\u[dD][89abAB]H{2}\\u[dD][c-fC-F]H{2}"
+_ESCAPES = (_UNIT + b"|" + _PAIR).replace(b"H", _HEX) + rb"|\\[bfnrt/]"
+_STRING = rb'"(?:[^"\\\x00-\x1f]|' + _ESCAPES + rb')*"'
 _LITERAL = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false"
 _TOKENS = re.compile(rb"(" + _STRING + rb")(\s*:)?|(" + _LITERAL + rb"|null)|([{}])|[\s,]+")
 _PLAIN_KEY = re.compile(rb"[A-Za-z0-9_.-]+")
@@ -75,17 +81,19 @@ class Template:
         if table.num_rows != len(records):
             raise RuntimeError(f"pyarrow read {table.num_rows} records where {len(records)} alike are; nothing was accepted")
         whole = table.combine_chunks()
-        values = {name: without_empty(_one(whole[str(place)])) for place, name in self.columns.items()}
+        values = {name: without_empty(_unescaped(_one(whole[str(place)]))) for place, name in self.columns.items()}
         members = []
         for place, (name, is_string) in sorted(self.extra.items(), key=lambda entry: entry[1]):
             column = _one(whole[str(place)])
-            literals = column.dictionary.to_pylist()
-            members.append(strings(name, column) if is_string else written(name, column, literals, absent="null"))
+            if is_string:
+                members.append(strings(name, _unescaped(column)))
+            else:
+                members.append(written(name, column, column.dictionary.to_pylist(), absent="null"))
         return pa.table(values), objects(members) if members else pa.nulls(len(records), pa.string())
 
 
 def template_of(record: bytes, contract: Contract) -> Template | None:
-    """What a record that was read has in common with others; None where it has arrays, escapes or unusual keys."""
+    """What a record that was read has in common with others; None where it has arrays, escaped quotes or unusual keys."""
     told = _told(record)
     if told is None or not 0 < len(told[1]) <= _MOST_VALUES:
         return None
@@ -131,6 +139,13 @@ def _told(record: bytes) -> tuple[tuple[bytes, ...], list[tuple[str, ...]], list
             keys.pop()
         at = token.end()
     return (*between, record[done:]), paths, strings
+
+
+def _unescaped(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    if not pc.any(pc.match_substring(column.dictionary, "\\")).as_py():
+        return column
+    texts = [json.loads(f'"{text}"') if "\\" in text else text for text in column.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(column.indices).dictionary_encode()  # two ways to write a text are one text
 
 
 def _escaped(text: bytes) -> bytes:

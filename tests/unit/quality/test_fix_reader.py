@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import io
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from include.ingestion.file import Kind, LedgerFile
@@ -21,9 +25,9 @@ KEY = "fixes/transactions/rejects.csv"
 class Correcting(Desk):
     """A desk where one file with rejected rows was judged before."""
 
-    def __init__(self, *bad: bytes, key: str = "landing/transactions/dt=2026-11-21/a.csv") -> None:
+    def __init__(self, *bad: bytes, key: str = "landing/transactions/dt=2026-11-21/a.csv", content: bytes = b"") -> None:
         super().__init__()
-        content = HEADER + ROW * 100 + b"".join(bad)
+        content = content or HEADER + ROW * 100 + b"".join(bad)
         self.parent = self.land(content, key)
         (self.verdict,) = self.judge([self.parent])
         assert self.verdict.rejected == len(bad)
@@ -131,3 +135,37 @@ def test_thousands_of_corrections_come_in_whatever_the_size_of_the_stretches_the
     verdict = desk.correct(desk.rejects_csv(desk.verdict).replace(b",x,", b",1,"))
     assert (verdict.fault, verdict.lines, verdict.accepted) == (None, 12_000, 12_000)
     assert verdict.fixes == tuple(range(110_002, 122_002))
+
+
+NAMES = HEADER.decode().split(",")[:9]
+VALUES = {**dict.fromkeys(NAMES, "x"), "step": "0", "gender": "F", "amount": "4.55"}
+
+
+def _parquet(rows: list[dict[str, str]]) -> bytes:
+    body = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), body)
+    return body.getvalue()
+
+
+OTHERS = {
+    ".jsonl": lambda rows: "\n".join(json.dumps(row) for row in rows).encode(),
+    ".json": lambda rows: json.dumps(rows, indent=2).encode(),
+    ".parquet": _parquet,
+}
+
+
+@pytest.mark.parametrize("ending", OTHERS)
+def test_rejected_rows_of_json_and_parquet_come_back_corrected_under_their_lines(ending: str) -> None:
+    rows = [dict(VALUES) for _ in range(100)]
+    for line in (3, 7, 9):
+        rows[line - 1]["amount"] = "1e2"
+    desk = Correcting(b"", b"", b"", key=f"landing/transactions/a{ending}", content=OTHERS[ending](rows))
+    before = desk.rejects_csv(desk.verdict)
+    assert desk.correct(before).fault is Fault.NOTHING_FIXED
+    assert desk.rejects_csv(desk.correct(before)) == before
+    fixed = desk.correct(before.replace(b"1e2", b"100.00", 2))
+    assert (fixed.fault, fixed.accepted, fixed.rejected, fixed.fixes) == (None, 2, 1, (3, 7))
+    assert desk.bronze(fixed)["_line"].to_pylist() == [3, 7]
+    assert desk.bronze(fixed)["amount_cents"].to_pylist() == [10_000, 10_000]
+    no_record = desk.correct(before.replace(b'1e2""', b'100.00""}, {""a"": 1', 1))
+    assert (no_record.fault, no_record.rejected) == (Fault.NOTHING_FIXED, 3)
