@@ -46,6 +46,7 @@ class FeedSpec:
 
     Attributes:
         group: feeds that share published tables share a lease and a batch sequence under this name.
+        delivers_alone: what follows its batches writes tables that take one writer: it is done under the group's lease.
         endings: the endings of a base name that make an object a file of the feed, matched with case.
         touch_column: the column (as bronze names it) whose distinct values per file the gate records, or None.
         parameters: thresholds, recorded with every batch.
@@ -62,6 +63,7 @@ class FeedSpec:
     overwrite: OverwritePolicy = OverwritePolicy.REJECT
     on_quarantine: OnQuarantine = OnQuarantine.CONTINUE
     archive: bool = False
+    delivers_alone: bool = False
     touch_column: str | None = None
     parameters: tuple[Parameter, ...] = ()
     max_files: int = 100

@@ -6,8 +6,10 @@ import dataclasses
 
 import pytest
 
+from include.ingestion.batch import Batch
 from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, UsageError
-from include.ingestion.ingest import Progress, until_empty
+from include.ingestion.ingest import Progress, ingest_once, until_empty
+from include.ingestion.ports import Say
 from tests.integration.trade import Killed, Trade, dies
 
 
@@ -63,6 +65,37 @@ def test_the_outbox_is_the_groups_and_delivered_in_the_order_of_its_batches(trad
     assert undelivered == []
     kept = [stamp.key.split("/")[1] for stamp in trade.store.objects(trade.bucket, "error/") if stamp.key.endswith("bad.csv")]
     assert kept == ["orders", "parties"]
+
+
+def test_tables_of_one_writer_are_delivered_under_the_lease_by_whoever_holds_it(trade: Trade) -> None:
+    trade.change("orders", delivers_alone=True)
+    held: list[str] = []
+    results = trade.results["orders"]
+    deliver = results.deliver
+
+    def delivers(batch: Batch, say: Say) -> None:
+        with pytest.raises(FeedBusy) as busy:
+            trade.ledger.take_lease(trade.specs["parties"], trade.run(run_id="another"))
+        held.append(busy.value.holder)
+        deliver(batch, say)
+
+    results.deliver = delivers  # type: ignore[method-assign]
+    trade.land("orders", "1.csv", "a 1.00")
+    tokens: list[int] = []
+    ports = trade.ports("orders")
+    said = ports.say
+
+    def say(line: str) -> None:
+        said(line)
+        if line.startswith("published batch 1"):
+            tokens.append(trade.ledger.take_lease(trade.specs["parties"], trade.run(run_id="another")))
+
+    ingest_once(dataclasses.replace(ports, say=say), trade.specs["orders"], trade.run(), Progress())
+    assert (held, trade.said[-1]) == ([], "another has the lease, and delivers what was published before it ends")
+    trade.ledger.let_go(trade.specs["parties"], tokens[-1])
+    trade.ingest("parties", run_id="a run with nothing new")
+    assert (held, results.delivered) == (["a run with nothing new"], [(1, "orders")])
+    assert trade.ledger.rows("select from batch where delivered_at is null") == []
 
 
 def test_while_one_feed_is_worked_on_another_of_its_group_leaves_it_to_that_run_and_the_command_waits(trade: Trade) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from include.feeds.parquet import parquet_table
 from include.feeds.transactions.spec import TRANSACTIONS
-from include.feeds.transactions.state import parquet_table
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch, BatchFile
 from include.ingestion.contract import MONEY, Column, Contract, Stored

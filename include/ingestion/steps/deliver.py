@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from include.ingestion import keys
-from include.ingestion.errors import EnvironmentFailure, ObjectGone
+from include.ingestion.errors import EnvironmentFailure, FeedBusy, ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
 from include.ingestion.group import for_feed
@@ -31,9 +31,27 @@ class Delivered:
 def deliver(ports: Ports, spec: FeedSpec, run: Run) -> Delivered:
     """Drain the group's outbox: the journal first, then what follows batches in their order, error and archive objects, tidying of state.
 
+    Where that writes tables of one writer it is done under the lease, and left to the run that holds it.
+
     Raises:
+        FeedPaused: a person paused the feed, and the lease is asked for.
         EnvironmentFailure: S3 or PostgreSQL does not answer; the next run delivers the rest.
     """
+    if not any(for_feed(ports, spec, batch.feed)[1].delivers_alone for batch in ports.ledger.undelivered_batches(spec)):
+        return _drain(ports, spec, run)
+    try:
+        token = ports.ledger.take_lease(spec, run)
+    except FeedBusy as busy:
+        ports.say(f"{busy.holder} has the lease, and delivers what was published before it ends")
+        return Delivered(0, 0, ports.ledger.waiting(spec).files)
+    try:
+        with ports.ledger.kept_lease(spec, token):
+            return _drain(ports, spec, run)
+    finally:
+        ports.ledger.let_go(spec, token)
+
+
+def _drain(ports: Ports, spec: FeedSpec, run: Run) -> Delivered:
     batches, files = ports.ledger.undelivered_batches(spec), ports.ledger.undelivered_files(spec)
     if batches or files:
         write_journal(ports, spec, [batch.number for batch in batches], [one.file.file_id for one in files])
