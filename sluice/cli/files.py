@@ -85,13 +85,17 @@ def _print_story(story: dict[str, Any]) -> None:
 
 
 def _print_kin(story: dict[str, Any]) -> None:
-    """The file that this one puts right, and those that put this one right."""
+    """The file that this one puts right, those that put this one right, those whose place it takes, the one that takes its."""
     row, parent = story["file"], story["parent"]
     if row["kind"] == "replacement":
         print(f"  stands in for file {parent['file_id']} (seq {parent['seq']}, {parent['state']}): {row['asked_by']}: {row['why']}")
     elif row["kind"] == "row_fix":
         of = f"file {parent['file_id']} (seq {parent['seq']}, {parent['key']})" if parent else "no file that can be told"
         print(f"  corrected rows of {of}")
+    for old in story["supersedes"]:
+        print(f"  takes the place of file {old['file_id']} (seq {old['seq']}, {old['key']}, {old['state']})")
+    if story["superseded_by"]:
+        print("  file {file_id} (seq {seq}, {key}, {state}) takes its place".format(**story["superseded_by"]))
     for child in story["children"]:
         what = f"{child['fixed_lines']} corrected rows of it" if child["kind"] == "row_fix" else f"stands in for it, by {child['asked_by']}"
         print(f"  file {child['file_id']} (seq {child['seq']}, {child['state']}): {what}")

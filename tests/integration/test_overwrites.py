@@ -15,6 +15,7 @@ from include.ingestion.repair.replay import plan, replay
 from include.ingestion.steps.discover import discover
 from include.ingestion.steps.gate import gate
 from tests.integration.trade import BAD, DAY, Killed, Trade, adds_up, dies, log
+from tests.integration.world import run_sluice
 
 TEN = " ".join(f"n{number} 1.00" for number in range(10))
 
@@ -38,6 +39,16 @@ def test_a_new_version_takes_the_old_ones_effects_out_and_puts_its_own_in(trade:
     moved = trade.ledger.rows("select e.at, b.published_at from file_event e, batch b where to_state = 'superseded' and batch = 2")
     assert len(moved) == 1
     adds_up(trade)
+
+
+def test_show_says_whose_place_a_file_takes_and_which_takes_its(trade: Trade) -> None:
+    key = trade.land("orders", "x.csv", "a 1.00")
+    trade.ingest()
+    trade.land("orders", "x.csv", "a 2.00")
+    trade.ingest()
+    old, new = trade.file_id(1), trade.file_id(2)
+    assert f"  takes the place of file {old} (seq 1, {key}, superseded)\n" in run_sluice("show", str(new)).stdout
+    assert f"  file {new} (seq 2, {key}, published) takes its place\n" in run_sluice("show", str(old)).stdout
 
 
 @pytest.mark.parametrize("row", [BAD, ""])

@@ -64,6 +64,14 @@ class Queries(LedgerSession):
             ),
             "parent": self.row(f"select file_id, {_RELATED} from file f where file_id = %s", (file["parent"],)),
             "children": self.rows(f"select file_id, {_RELATED} from file f where parent = %s order by seq", (file["file_id"],)),
+            "supersedes": self.rows(
+                "select file_id, seq, key, state from file where file_id = any(%s) order by seq", (file["supersedes"],)
+            ),
+            "superseded_by": self.row(
+                """select file_id, seq, key, state from file
+                   where feed = %s and supersedes @> array[%s::bigint] and state in ('accepted', 'published', 'superseded')""",
+                (file["feed"], file["file_id"]),
+            ),
             "batch": self.row("select * from batch where group_name = %s and batch = %s", (file["group_name"], file["batch"])),
             "detections": self.list_detections(seq=file["seq"]) if file["feed"] == "transactions" else [],
         }
