@@ -15,7 +15,7 @@ from include.ingestion.verdict import Fault
 from include.quality.arrow import mask_of, side_by_side, utf8
 from include.quality.dialect import Unreadable
 from include.quality.json_array import elements
-from include.quality.json_record import RecordReader
+from include.quality.json_record import Record, RecordReader
 from include.quality.json_template import Template, template_of
 from include.quality.lines import Broken, Condemned, Content, cut, refuse_nul
 from include.quality.records import Ints, Mask, Rows, with_columns
@@ -126,20 +126,19 @@ class JsonReader:
 
     def _exact(self, data: bytes, starts: Ints, ends: Ints, rows: Ints, unreadable: dict[int, Unreadable]) -> _Read:
         """Records one by one; the row of an unreadable one is null throughout."""
-        nothing: list[str | None] = [None] * len(self._contract.columns)
-        records: list[list[str | None]] = []
+        nothing = Record([None] * len(self._contract.columns), None)
+        columns: list[list[str | None]] = [[] for _ in self._contract.columns]
         additional: list[str | None] = []
         for row in rows.tolist():
             record = self._records.read(data[starts[row] : ends[row]])
             if isinstance(record, Unreadable):
                 unreadable[row] = record
-                records.append(nothing)
-                additional.append(None)
-            else:
-                records.append(record.values)
-                additional.append(record.additional)
-        columns = (pa.array(values, pa.string()).dictionary_encode() for values in zip(*records, strict=True))
-        return _Read(rows, pa.table(dict(zip(self._contract.names, columns, strict=True))), pa.array(additional, pa.string()))
+                record = nothing
+            additional.append(record.additional)
+            for column, value in zip(columns, record.values, strict=True):
+                column.append(value)
+        encoded = (pa.array(column, pa.string()).dictionary_encode() for column in columns)
+        return _Read(rows, pa.table(dict(zip(self._contract.names, encoded, strict=True))), pa.array(additional, pa.string()))
 
 
 @dataclass(frozen=True)
