@@ -125,7 +125,7 @@ TOTALS = [
     ("2.50", "3", "7.51", "product"),
     ("2.50", "3", "7.49", "product"),
     ("0.01", str(MOST), "0.01", "product"),
-    ("0.02", str(2**63 // 2), "0", "product"),  # 2^63 cents: nothing where products run over
+    ("0.04", str(2**62), "0", "product"),  # 2^64 cents: nothing where products run over
     ("999999999.99", str(MOST), "1", "product"),
     ("0.00", str(MOST), "0", None),
     ("0.00", str(MOST), "0.01", "product"),
