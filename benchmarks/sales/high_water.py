@@ -14,22 +14,22 @@ _KB = 1024
 
 
 class HighWater:
-    """The sum over processes of the most each ever had resident: never below what they had together, usually above."""
+    """The most that processes alive at one moment have had: the sum of their own marks, so never below what they had together then."""
 
     def __init__(self) -> None:
-        self._marks: dict[int, int] = {}
-
-    @property
-    def bytes(self) -> int:
-        return sum(self._marks.values())
+        self.bytes = 0
 
     def look(self, leaders: Sequence[psutil.Process]) -> None:
         """Read the marks of these processes and of their children, as they are now."""
-        for process in _families(leaders):
-            with suppress(OSError, ValueError, StopIteration):
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-                self._marks[process.pid] = max(self._marks.get(process.pid, 0), int(line.split()[1]) * _KB)
+        self.bytes = max(self.bytes, sum(map(_mark, _families(leaders))))
+
+
+def _mark(process: psutil.Process) -> int:
+    with suppress(OSError, ValueError, StopIteration):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * _KB
+    return 0  # it has ended
 
 
 @contextmanager
