@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from include.feeds.transactions.spec import TRANSACTIONS
+from include.ingestion import keys
+from include.ingestion.errors import LedgerBehind
+from include.ingestion.repair.journal import refuse_if_behind
 from include.ingestion.steps.deliver import deliver
 from include.stores.open import ledger_connection
 from include.stores.prepare import prepare_ledger
@@ -59,6 +63,27 @@ def test_a_decision_is_put_back_with_the_files_that_it_supersedes(trade: Trade) 
     trade.drain()
     assert (trade.states(), trade.sums()) == ([(1, "superseded"), (2, "published"), (3, "quarantined")], {"a": (1, 200)})
     adds_up(trade)
+
+
+def test_how_far_a_journal_goes_is_read_as_a_release_of_one_feed_a_group_left_it(trade: Trade) -> None:
+    newest = keys.journal_newest("transactions")
+    trade.store.put(trade.bucket, newest, b'{"seq": 0, "state_version": 0}')
+    refuse_if_behind(trade.ports("orders"), TRANSACTIONS)
+    trade.store.put(trade.bucket, newest, b'{"seq": 3, "state_version": 1}')
+    with pytest.raises(LedgerBehind, match="has delivered results up to seq 3, and this ledger knows seq 0"):
+        refuse_if_behind(trade.ports("orders"), TRANSACTIONS)
+
+
+def test_a_ledger_that_lacks_what_another_feed_of_the_group_delivered_takes_nothing_in(trade: Trade) -> None:
+    trade.land("orders", "x.csv", "a 1.00")
+    trade.land("parties", "bad.csv", BAD)
+    trade.ingest("orders")
+    trade.ingest("parties")
+    lose_the_ledger(trade)
+    with pytest.raises(LedgerBehind, match=r"^orders: .* has delivered results up to seq 1, and this ledger knows seq 0"):
+        trade.ingest("parties")
+    trade.reconcile("parties")
+    assert (trade.states("orders"), trade.states("parties")) == ([(1, "published")], [(1, "quarantined")])
 
 
 def lose_the_ledger(trade: Trade) -> None:
