@@ -38,6 +38,7 @@ _LOOK_AT_PROCESSES_EVERY = 0.02
 _WAVE_SECONDS = 420.0
 _TASK_SECONDS = 45.0
 _LONGEST_DELAY = 1.0
+_DEATH_SECONDS = 10.0
 _STEPS: Mapping[str, Effect] = {
     "discover": Effect.REGISTRATION,
     "gate": Effect.BRONZE,
@@ -174,6 +175,7 @@ class _Scheduled:
         token = self._token()
         try:
             struck.kill()
+            struck.wait(_DEATH_SECONDS)
         except psutil.NoSuchProcess:
             return  # it was quicker
         at = time.monotonic()

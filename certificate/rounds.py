@@ -6,13 +6,13 @@ import dataclasses
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from certificate.compare import differences
 from certificate.draw import Draw
 from certificate.history import History, fresh
-from certificate.places import Strike, Target
+from certificate.places import Effect, Strike, Target
 from certificate.report import Round
 from certificate.services import Services
 from certificate.snapshot import Snapshot, taken
@@ -71,6 +71,12 @@ def compare(done: Round, yardstick: Snapshot, found: Snapshot) -> None:
         done.first_difference = str(unlike[0])
 
 
+def in_order(strikes: Iterable[Strike]) -> list[Strike]:
+    """Blows in the order of the steps, so that what one leaves undone the next can fall on."""
+    steps = list(Effect)
+    return sorted(strikes, key=lambda strike: steps.index(strike.effect))
+
+
 @dataclass
 class Disturbed:
     """A history on its way through the stream."""
@@ -92,8 +98,8 @@ class Disturbed:
         for number, (wave, share) in enumerate(zip(self.stream.waves, shares, strict=True)):
             self._until(wave.after, max_files)
             left = self._land(wave, number, share)
-            for _ in range(left):
-                if not self._ingest(self.draw.strike(producer=False), max_files()):
+            for strike in in_order(self.draw.strike(producer=False) for _ in range(left)):
+                if not self._ingest(strike, max_files()):
                     break  # a run came to its end before the place was reached: nothing is left to be struck
         self._until(After.FINISHED, max_files)
 

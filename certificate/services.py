@@ -19,6 +19,7 @@ from sluice.services.state import LOOPBACK, State
 from sluice.services.supervisor import bring_up, take_down
 
 _NAMES = {Target.SPARK: "spark", Target.POSTGRES: "postgres", Target.S3: "s3"}
+_DEATH_SECONDS = 10.0
 UNDER_THE_INGEST = frozenset(_NAMES.values())
 _FAULTS: Mapping[Target, Fault] = {
     target: Fault[target.name.removeprefix("S3_").removeprefix("POSTGRES_")] for target in Target if target.is_fault
@@ -56,6 +57,7 @@ class Services:
             if leader is None:
                 raise NothingToStrike(f"{name} does not run, so it cannot be killed; its log is {self.state.log(name)}")
             leader.kill()
+            leader.wait(_DEATH_SECONDS)  # else it may still answer when it is asked whether it has to be brought back
             self._down.add(name)
 
     def repair(self) -> None:
