@@ -38,7 +38,8 @@ MOST_BLOWS = 24
 MOST_AIRFLOW_BLOWS = 6
 AIRFLOW = "airflow"
 _EVERY = 12
-_ALL = (*WEIGHTS, AIRFLOW)
+RESTORE = "restore"
+_ALL = (*WEIGHTS, RESTORE, AIRFLOW)
 
 
 def certify(

@@ -28,7 +28,7 @@ from tests.integration import mutations
 from tests.integration.conftest import REUSED
 
 SEED = 4
-CHEAP = ("ingest", "producer", "network", "zombie")
+CHEAP = ("ingest", "producer", "network", "zombie", "restore")
 KILLS = 40
 
 
