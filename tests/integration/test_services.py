@@ -213,6 +213,22 @@ def test_a_killed_service_is_repaired_and_nothing_is_lost(state: State, kept: Ca
     assert problems(state) == []
 
 
+def test_a_killed_postgres_is_repaired_although_a_session_of_it_hangs(
+    own_services: dict[str, str], state: State, kept: Callable[[], bool]
+) -> None:
+    connection = ledger(own_services)
+    (pid,) = connection.execute("select pg_backend_pid()").fetchone() or (0,)
+    session = psutil.Process(pid)
+    session.suspend()
+    kill(state, "postgres")
+
+    bring_up(state, all_services(state), quiet)
+
+    assert not lives(session)
+    assert kept()
+    connection.close()
+
+
 def test_after_kill_9_of_everything_up_repairs_everything(state: State, kept: Callable[[], bool]) -> None:
     for name in NAMES:
         kill(state, name)
