@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.services.catalogue import all_services
+from sluice.services.catalogue import all_services, without_airflow
 from sluice.services.environment import environment
 from sluice.services.state import PROJECT, State
 from sluice.services.supervisor import bring_up, take_down
@@ -65,8 +65,20 @@ def _folder_of_this_session() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def services(state: State) -> dict[str, str]:
     """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
+    bring_up(state, without_airflow(state))
+    return environment(state)
+
+
+@pytest.fixture(scope="session")
+def with_airflow(services: dict[str, str], state: State) -> dict[str, str]:
+    """Airflow too. Tests that want it come last, so that it does not take its share of the machine from all others."""
+    assert services
     bring_up(state, all_services(state))
     return environment(state)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "with_airflow" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -36,6 +36,12 @@ def quiet(_: str) -> None:
     """Say nothing."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def all_are_up(with_airflow: dict[str, str]) -> None:
+    """These tests ask about every service."""
+    assert with_airflow
+
+
 def ledger(services: dict[str, str], **changed: str) -> psycopg.Connection:
     settings = {
         "host": services["PGHOST"],
