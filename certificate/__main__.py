@@ -34,11 +34,12 @@ from include.ingestion.errors import SluiceError
 from sluice.cli.output import say
 from sluice.services.state import State, current_state
 
-MOST_BLOWS = 24
+MOST_BLOWS = 60
 MOST_AIRFLOW_BLOWS = 6
 AIRFLOW = "airflow"
 _EVERY = 12
-_ALL = (*WEIGHTS, AIRFLOW)
+RESTORE = "restore"
+_ALL = (*WEIGHTS, RESTORE, AIRFLOW)
 
 
 def certify(

@@ -35,9 +35,12 @@ _SCHEDULER = "airflow-scheduler"
 _TASK = re.compile(r"airflow worker -- [0-9a-f-]{36}")
 _LOOK_EVERY = 0.1
 _LOOK_AT_PROCESSES_EVERY = 0.02
+_SWEEP_EVERY = 1.0
+_SWEEP_AGAIN = "update feed set last_sweep_at = null where last_sweep_at < clock_timestamp() - interval '5 seconds'"
 _WAVE_SECONDS = 420.0
 _TASK_SECONDS = 45.0
 _LONGEST_DELAY = 1.0
+_DEATH_SECONDS = 10.0
 _STEPS: Mapping[str, Effect] = {
     "discover": Effect.REGISTRATION,
     "gate": Effect.BRONZE,
@@ -66,6 +69,11 @@ class AirflowHistory(History):
         with self.connect() as connection:
             prepare_ledger(connection, self.bucket)
             self.load_reference(connection, stream)
+
+    def let_sweep(self) -> None:
+        """Let the next poll list everything, as every ten minutes one does: the files are of past dates."""
+        with self.connect() as connection:
+            connection.execute(_SWEEP_AGAIN)
 
 
 def disturbed(
@@ -135,7 +143,7 @@ class _Scheduled:
     """A history that Airflow ingests."""
 
     services: Services
-    history: History
+    history: AirflowHistory
     draw: Draw
     done: Round
     dags: Dags
@@ -149,6 +157,7 @@ class _Scheduled:
             cut = chunks(wave.source, stream.scale.rows, self._chunks)
             self._chunks += len(cut)
             self.history.land(dataclasses.replace(wave, objects=wave.objects + cut))
+            self.history.let_sweep()
             for _ in range(share):
                 self._strike()
         self._until(After.FINISHED)
@@ -159,7 +168,8 @@ class _Scheduled:
         while not reached():
             if time.monotonic() > deadline:
                 raise NotFinishedByAirflow(f"{_WAVE_SECONDS:.0f} s after the last blow Airflow has still not done: {after.value}")
-            time.sleep(_LOOK_EVERY)
+            self.history.let_sweep()
+            time.sleep(_SWEEP_EVERY)
 
     def _strike(self) -> None:
         """Kill a task at work, or the scheduler while one is; then bring back what does not come back by itself."""
@@ -175,6 +185,7 @@ class _Scheduled:
         token = self._token()
         try:
             struck.kill()
+            struck.wait(_DEATH_SECONDS)
         except psutil.NoSuchProcess:
             return  # it was quicker
         at = time.monotonic()

@@ -12,6 +12,8 @@ from certificate.places import KINDS, OFTEN_REACHED, WEIGHTS, Effect, Strike, Ta
 _COMMON_SHARE = 0.85
 _LONGEST_DELAY = 0.6
 _PRODUCER = "producer"
+_RESTORE = "restore"
+_RESTORED_SHARE = 0.4
 
 
 @dataclass
@@ -57,7 +59,19 @@ class Draw:
             return share
         return min(share, self.chance.choice((0, 0, 1, 1, 2)))
 
+    def restored(self, ends: Sequence[int]) -> tuple[int, int] | None:
+        """Before which wave the ledger is backed up, and before which, one of `ends`, it is restored; None in most rounds."""
+        if _RESTORE not in self.kinds or (self.chance.random() >= _RESTORED_SHARE and set(self.kinds) != {_RESTORE}):
+            return None
+        restored = self.chance.choice(ends)
+        return self.chance.randrange(restored), restored
+
+    def of_reconcile(self) -> Strike:
+        """A blow at the reconcile that brings a restored ledger up to date."""
+        when, effect = self._least_struck(Target.RECONCILE, effects_of(Target.RECONCILE))
+        return Strike(Target.RECONCILE, when, effect, delay=round(self.chance.uniform(0, _LONGEST_DELAY), 3))
+
     def shares(self, blows: int, waves: int) -> list[int]:
         """How many blows each wave gets."""
-        counted = Counter(self.chance.choices(range(waves), k=blows))
+        counted = Counter(self.chance.choices(range(waves), k=blows if set(self.kinds) != {_RESTORE} else 0))
         return [counted[wave] for wave in range(waves)]

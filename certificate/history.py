@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from psycopg.rows import dict_row
 
 from certificate.stream import Stream, Wave
 from include.feeds import feed_named
+from include.ingestion.errors import SluiceError
 from include.stores.migrations import schemas_beside
 from include.stores.open import s3_client
 from include.stores.prepare import prepare_ledger
@@ -21,6 +25,10 @@ from include.stores.s3 import S3Store
 from sluice.runtime import Settings, new_id, settings_from
 
 FINISHED = ("published", "quarantined", "duplicate")
+
+
+class NotDone(SluiceError):
+    """A command that the certificate needs failed."""
 
 
 class History:
@@ -128,6 +136,27 @@ class History:
             ledger.let_go_of_run(self.spec, run_id)
         finally:
             ledger.close()
+
+    def back_up(self) -> None:
+        """`sluice backup`: the ledger as it is at this instant."""
+        self._sluice("backup", str(self._backup))
+
+    def restore(self) -> None:
+        """`sluice restore`; the ledger of before, which it keeps, is not needed."""
+        self._sluice("restore", str(self._backup), "--yes")
+        with psycopg.connect(**self.login(), autocommit=True) as connection:
+            for (kept,) in connection.execute("select nspname from pg_namespace where nspname like %s", (f"{self.schema}_before_%",)):
+                connection.execute(f"drop schema {kept} cascade".encode())
+
+    @property
+    def _backup(self) -> Path:
+        return self.folder / "ledger.dump"
+
+    def _sluice(self, *words: str) -> None:
+        command = [sys.executable, "-m", "sluice", *words]
+        done = subprocess.run(command, env=os.environ | self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NotDone(f"sluice {words[0]} failed: {done.stderr.strip()}")
 
     def remove(self) -> None:
         """Take the schema and the bucket away."""

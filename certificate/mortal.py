@@ -11,6 +11,7 @@ from include.ingestion.batch import Attempt, Batch
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, ObjectRef, Registration, Settled
 from include.ingestion.ports import Job, Results
+from include.ingestion.repair.journal import Added
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
 from include.stores.ledger import PostgresLedger
@@ -141,6 +142,12 @@ class MortalLedger(PostgresLedger):
     ) -> dict[str, int]:
         with self._doing(Effect.PUBLISH):
             return super().publish(spec, token, run, attempt, manifest, results, produced)
+
+    def put_back(
+        self, spec: FeedSpec, token: int, run: Run, rows: Mapping[str, Sequence[Mapping[str, Any]]], results_of: Callable[[str], Results]
+    ) -> Added:
+        with self._doing(Effect.PUT_BACK):
+            return super().put_back(spec, token, run, rows, results_of)
 
     def delivered_batch(self, batch: Batch) -> None:
         with self._doing(Effect.BATCH_DELIVERED):

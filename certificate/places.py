@@ -33,6 +33,7 @@ class Effect(enum.StrEnum):
     FILE_DELIVERED = "file delivered"
     MERGE = "state merge"
     LETTING_GO = "letting go"
+    PUT_BACK = "journal entry put back"
     OTHER_WRITE = "another write"
     OTHER_COMMIT = "another commit"
     CHUNK = "chunk write"
@@ -45,7 +46,9 @@ class When(enum.StrEnum):
 
 
 class Target(enum.StrEnum):
-    """What is struck: killed with SIGKILL; or taken for dead and replaced while it works; or (`is_fault`) how the network misbehaves."""
+    """What is struck: killed with SIGKILL; taken for dead and replaced while it works; taken back to a backup; or (`is_fault`) what the
+    network does to it.
+    """
 
     INGEST = "ingest process"
     PRODUCER = "producer"
@@ -56,6 +59,8 @@ class Target(enum.StrEnum):
     SCHEDULER = "Airflow scheduler"
     TASK = "Airflow task process"
     ZOMBIE = "ingest taken for dead"
+    RECONCILE = "reconcile process"
+    LEDGER = "ledger restored from a backup"
     S3_REFUSED = "S3 refused"
     S3_RESET = "S3 reset"
     S3_DELAYED = "S3 delayed"
@@ -74,7 +79,7 @@ class Target(enum.StrEnum):
 
     @property
     def is_kill(self) -> bool:
-        return not self.is_fault and self is not Target.ZOMBIE
+        return not self.is_fault and self not in {Target.ZOMBIE, Target.LEDGER}
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ KINDS: dict[str, tuple[Target, ...]] = {
     "zombie": (Target.ZOMBIE,),
     "spark": (Target.SPARK,),
     "airflow": (Target.SCHEDULER, Target.TASK),
+    "restore": (Target.LEDGER, Target.RECONCILE),
 }
 """What `--only` chooses from, and in which share: see `WEIGHTS`."""
 
@@ -126,6 +132,7 @@ IN_S3 = frozenset(
         ),
     }
 )
+IN_CATCHING_UP = (Effect.LEASE, Effect.LISTING, Effect.READING, Effect.PUT_BACK, Effect.OTHER_COMMIT, Effect.LETTING_GO)
 OFTEN_REACHED = frozenset(
     {
         *(Effect.LISTING, Effect.LEASE, Effect.REGISTRATION, Effect.READING, Effect.BRONZE, Effect.VERDICTS, Effect.DECISION),
@@ -142,7 +149,9 @@ def effects_of(target: Target) -> tuple[Effect, ...]:
         return (Effect.CHUNK,)
     if target in {Target.SPARK, Target.WORKER}:
         return (Effect.JOB,)
-    of_the_ingest = tuple(effect for effect in Effect if effect is not Effect.CHUNK)
+    if target is Target.RECONCILE:
+        return IN_CATCHING_UP
+    of_the_ingest = tuple(effect for effect in Effect if effect not in {Effect.CHUNK, Effect.PUT_BACK})
     if target is Target.INGEST:
         return of_the_ingest
     if target is Target.ZOMBIE:  # inside a transaction it would hold the feed's row, and no other run could begin

@@ -95,7 +95,7 @@ class Certificate:
         said = self.to_json()
         what = f"Crash certificate of {', '.join(said['feeds'])}: seed {', '.join(map(str, said['seeds']))}"
         how = f"{said['rounds']} rounds in {said['seconds']:.0f} s, code {', '.join(said['code'])}"
-        struck = f"{said['kills']} processes killed, {said['faults']} errors of the network and runs taken for dead"
+        struck = f"{said['kills']} processes killed, {said['faults']} errors of the network, runs taken for dead and ledgers restored"
         found = f"lost {said['lost']}, doubled {said['doubled']}, different {said['different']}"
         beside = f"failures without a clear sentence {said['unclear']}, objects that nothing refers to {said['left_behind']}"
         lines = [f"{what}, {how}", struck, "", *_table(self.rounds), "", f"{found}; {beside}"]

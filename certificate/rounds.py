@@ -6,13 +6,13 @@ import dataclasses
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from certificate.compare import differences
 from certificate.draw import Draw
 from certificate.history import History, fresh
-from certificate.places import Strike, Target
+from certificate.places import Effect, Strike, Target, When
 from certificate.report import Round
 from certificate.services import Services
 from certificate.snapshot import Snapshot, taken
@@ -71,6 +71,17 @@ def compare(done: Round, yardstick: Snapshot, found: Snapshot) -> None:
         done.first_difference = str(unlike[0])
 
 
+def ends_of(waves: Sequence[Wave]) -> list[int]:
+    """The waves before which everything is finished, and the end: what is delivered by then has to come back, and nothing else is known."""
+    return [number for number, wave in enumerate(waves) if number and wave.after is After.FINISHED] + [len(waves)]
+
+
+def in_order(strikes: Iterable[Strike]) -> list[Strike]:
+    """Blows in the order of the steps, so that what one leaves undone the next can fall on."""
+    steps = list(Effect)
+    return sorted(strikes, key=lambda strike: steps.index(strike.effect))
+
+
 @dataclass
 class Disturbed:
     """A history on its way through the stream."""
@@ -88,13 +99,30 @@ class Disturbed:
 
     def go(self, blows: int, max_files: Callable[[], int]) -> None:
         """Land all waves, deal the blows, and ingest until nothing is left."""
-        shares = self.draw.shares(blows, len(self.stream.waves))
-        for number, (wave, share) in enumerate(zip(self.stream.waves, shares, strict=True)):
+        waves = self.stream.waves
+        shares = self.draw.shares(blows, len(waves))
+        backed_up, restored = self.draw.restored(ends_of(waves)) or (None, None)
+        for number, (wave, share) in enumerate(zip(waves, shares, strict=True)):
             self._until(wave.after, max_files)
+            if number == restored:
+                self._restore(max_files)
+            if number == backed_up:
+                self.history.back_up()
             left = self._land(wave, number, share)
-            for _ in range(left):
-                if not self._ingest(self.draw.strike(producer=False), max_files()):
+            for strike in in_order(self.draw.strike(producer=False) for _ in range(left)):
+                if not self._ingest(strike, max_files()):
                     break  # a run came to its end before the place was reached: nothing is left to be struck
+        self._until(After.FINISHED, max_files)
+        if restored == len(waves):
+            self._restore(max_files)
+
+    def _restore(self, max_files: Callable[[], int]) -> None:
+        """Put the ledger back to its backup; reconcile, killed once on the way, brings it up to date."""
+        self.history.restore()
+        fallen = Strike(Target.LEDGER, When.AFTER, Effect.FILE_DELIVERED)
+        self._count(fallen, Ending(struck=True))
+        for strike in (self.draw.of_reconcile(), None):
+            self._count(strike, Victim(dataclasses.replace(self._task(strike), work=Work.RECONCILE)).end())
         self._until(After.FINISHED, max_files)
 
     def _until(self, after: After, max_files: Callable[[], int]) -> None:

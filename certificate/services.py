@@ -12,14 +12,13 @@ from certificate.places import Strike, Target
 from certificate.toxic import Fault, ToxicProxy
 from include.ingestion.errors import SluiceError
 from sluice.services import process
-from sluice.services.catalogue import all_services
+from sluice.services.catalogue import all_services, without_airflow
 from sluice.services.environment import environment
-from sluice.services.service import Service
 from sluice.services.state import LOOPBACK, State
 from sluice.services.supervisor import bring_up, take_down
 
 _NAMES = {Target.SPARK: "spark", Target.POSTGRES: "postgres", Target.S3: "s3"}
-UNDER_THE_INGEST = frozenset(_NAMES.values())
+_DEATH_SECONDS = 10.0
 _FAULTS: Mapping[Target, Fault] = {
     target: Fault[target.name.removeprefix("S3_").removeprefix("POSTGRES_")] for target in Target if target.is_fault
 }
@@ -56,6 +55,7 @@ class Services:
             if leader is None:
                 raise NothingToStrike(f"{name} does not run, so it cannot be killed; its log is {self.state.log(name)}")
             leader.kill()
+            leader.wait(_DEATH_SECONDS)  # else it may still answer when it is asked whether it has to be brought back
             self._down.add(name)
 
     def repair(self) -> None:
@@ -63,14 +63,11 @@ class Services:
         self.s3.disarm()
         self.postgres.disarm()
         if self._down:
-            bring_up(self.state, [service for service in self.under_the_ingest() if service.name in UNDER_THE_INGEST], say=lambda _: None)
+            bring_up(self.state, without_airflow(self.state), say=lambda _: None)
             self._down.clear()
         told = self.environment
         self.postgres.moved(int(told["PGPORT"]))
         self.s3.moved(_port(told))
-
-    def under_the_ingest(self) -> list[Service]:
-        return [service for service in all_services(self.state) if service.name in UNDER_THE_INGEST]
 
     def _spark_workers(self) -> list[psutil.Process]:
         """The Python processes that Spark's daemon forked."""
@@ -91,11 +88,10 @@ def _port(told: Mapping[str, str]) -> int:
 @contextmanager
 def opened(state: State, *, take_down_after: bool) -> Iterator[Services]:
     """Services of the certificate's own, brought up in a state directory."""
-    needed = [service for service in all_services(state) if service.name in UNDER_THE_INGEST]
     with ExitStack() as stack:
         if take_down_after:
             stack.callback(take_down, state, all_services(state), lambda _: None)
-        bring_up(state, needed, say=lambda _: None)
+        bring_up(state, without_airflow(state), say=lambda _: None)
         yield stack.enter_context(over(state))
 
 

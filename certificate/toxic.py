@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 _PIECE = 1 << 16
+_BACKLOG = 64
 _METHODS = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ")
 _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _REFUSED_SECONDS = 0.6
@@ -40,7 +41,8 @@ class ToxicProxy:
         self._hits = 0
         self._open: set[socket.socket] = set()
         self._closing = threading.Event()
-        self._listener = _listening(0)
+        self._listener = _bound()
+        self._listener.listen(_BACKLOG)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True, name="toxic").start()
 
@@ -49,7 +51,8 @@ class ToxicProxy:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closing.set()
-        _shut(self._listener)
+        _stop_listening(self._listener)
+        self._listener.close()
         self._reset_all()
 
     def moved(self, port: int) -> None:
@@ -70,22 +73,22 @@ class ToxicProxy:
             self._fault, self._hits = None, 0
 
     def _refuse(self, seconds: float) -> None:
-        _shut(self._listener)
+        """Refuse for a moment. The socket stays bound: a port let go may be another program's when it is wanted back."""
+        _stop_listening(self._listener)
         self._reset_all()
 
         def again() -> None:
             time.sleep(seconds)
             if not self._closing.is_set():
-                self._listener = _listening(self.port)
+                self._listener.listen(_BACKLOG)
                 self._accept()
 
         threading.Thread(target=again, daemon=True, name="toxic").start()
 
     def _accept(self) -> None:
-        listener = self._listener
         while True:
             try:
-                client, _ = listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
             try:
@@ -175,19 +178,21 @@ class _Talk:
             _reset(one)
 
 
-def _listening(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    listener.listen(64)
-    return listener
+def _bound() -> socket.socket:
+    """A socket on a free port that it keeps while it does not listen: Linux lets go of a port that was not asked for by number."""
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", 0))
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(free.getsockname())
+        return bound
 
 
-def _shut(listener: socket.socket) -> None:
-    """Close a listening socket so that a thread waiting in accept() notices."""
+def _stop_listening(listener: socket.socket) -> None:
+    """So that a thread waiting in accept() notices."""
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
 
 
 def _reset(one: socket.socket) -> None:

@@ -22,6 +22,7 @@ from certificate.places import Effect, Strike, Target, When
 
 PRELOADED = ("certificate.preloaded",)
 _PATIENCE_SECONDS = 180.0
+_THEMSELVES = {Target.INGEST, Target.PRODUCER, Target.RECONCILE}
 
 
 class Work(enum.Enum):
@@ -123,7 +124,7 @@ class Victim:
         assert blow is not None
         if blow.when is When.DURING:
             time.sleep(blow.delay)
-        if blow.target in {Target.INGEST, Target.PRODUCER}:
+        if blow.target in _THEMSELVES:
             self.kill()
         elif strike is not None:
             strike(blow)
@@ -160,7 +161,7 @@ class _Fate:
             self._fall(strike)
 
     def _fall(self, strike: Strike) -> None:
-        if strike.target in {Target.INGEST, Target.PRODUCER} and strike.when is not When.DURING:
+        if strike.target in _THEMSELVES and strike.when is not When.DURING:
             _die()
         self._pipe.send(("place", None))
         if strike.when is not When.DURING:

@@ -25,5 +25,6 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 def parquet_table(body: bytes) -> pa.Table:
-    """The rows of one Parquet object. Never from a Python file: Arrow's threads may then abort the process at exit (apache/arrow#34314)."""
-    return pq.read_table(pa.BufferReader(body))
+    """The rows of one Parquet object, without Arrow's threads: a process that has started them is aborted at its exit now and then."""
+    with pq.ParquetFile(pa.BufferReader(body), pre_buffer=False) as parquet:
+        return parquet.read(use_threads=False)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from include.quality.rules import MATCHES, NOT_NULL, ONE_OF, READABLE, Rule, rul
 
 VERSION = gx.__version__
 UNREADABLE = "_unreadable"  # the column in which parse faults reach the suite
+_ONE_AT_A_TIME = threading.RLock()  # a batch definition holds the frame it is asked about: two threads would read each other's
 _RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True, "partial_unexpected_count": 0}
 
 
@@ -56,7 +58,7 @@ class Suite:
 
     def failing(self, frame: pd.DataFrame) -> Mapping[Rule, Ints]:
         """The positions in a frame, numbered from 0, that break each rule; the suite's answer, in the rules' order."""
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This pattern is interpreted as a regular expression, and has match groups")
             batch = self.frames.get_batch({"dataframe": frame})
             answer = batch.validate(self.expectations, result_format=_RESULT_FORMAT)
@@ -76,9 +78,14 @@ def looked_at(rule: Rule) -> str:
     return rule.column if rule.of is None else column_of(rule.of)
 
 
-@functools.cache
 def suite_of(contract: Contract) -> Suite:
     """The suite of a contract, built once a process."""
+    with _ONE_AT_A_TIME:
+        return _built(contract)
+
+
+@functools.cache
+def _built(contract: Contract) -> Suite:
     name = suite_name(contract)
     rules = rules_of(contract)
     expectations = gx.ExpectationSuite(name=name, expectations=[expectation(contract, rule) for rule in rules])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from include.feeds import feed_named
 from sluice.cli.output import Json, print_json, say
+from sluice.cli.thresholds import with_thresholds
 
 app = typer.Typer()
 
 
 @app.command()
+@partial(with_thresholds, otherwise="with --reprocess: as recorded")
 def backfill(
     feed: Annotated[str, typer.Argument(help="The feed, such as transactions.")],
     first: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")],
@@ -22,17 +25,14 @@ def backfill(
         bool, typer.Option("--reprocess", help="Evaluate the dates once more in shadow and compare; publishes nothing of it.")
     ] = False,
     max_files: Annotated[int, typer.Option(min=1, help="Files a batch takes at most.")] = 100,
-    min_total: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
-    min_count: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
-    max_avg_cents: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
-    min_female: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
-    top: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
-    bottom: Annotated[int | None, typer.Option(help="With --reprocess: in place of the recorded threshold.")] = None,
     json: Json = False,
+    *,
+    thresholds: dict[str, int],
 ) -> None:
     """Ingest what is missing of past dates, in date order, and verify what is there; with --reprocess compare it with what results now.
 
-    A difference ends with exit code 1 and a sentence that names the first row that differs; with thresholds given it is what was asked for.
+    A difference ends with exit code 1 and a sentence that names the first row that differs; with thresholds given it is
+    what was asked for.
     """
     from include.ingestion.ingest import Progress
     from include.ingestion.past import backfill as past
@@ -42,15 +42,7 @@ def backfill(
     from sluice.runtime import command_run_id, now, open_ports, settings
 
     spec = feed_named(feed)
-    named = {
-        "min_total": min_total,
-        "min_count": min_count,
-        "max_avg_cents": max_avg_cents,
-        "min_female": min_female,
-        "top": top,
-        "bottom": bottom,
-    }
-    given = past.thresholds_given(spec, {name: value for name, value in named.items() if value is not None}, reprocess=reprocess)
+    given = past.thresholds_given(spec, thresholds, reprocess=reprocess)
     dates = past.dates_between(first.date(), last.date())
     run = Run(command_run_id("sluice-backfill"), now(), spec.parameters_from({}), max_files, spec.max_bytes)
     accounts, comparison, differs = {}, None, None

@@ -9,11 +9,13 @@ import typer
 
 from include.feeds import feed_named
 from sluice.cli.output import Json, print_json, say
+from sluice.cli.thresholds import with_thresholds
 
 app = typer.Typer()
 
 
 @app.command()
+@with_thresholds
 def ingest(
     feed: Annotated[str, typer.Argument(help="The feed, such as transactions.")],
     max_files: Annotated[int, typer.Option(min=1, help="Files a batch takes at most; the rest go into the next.")] = 100,
@@ -26,17 +28,9 @@ def ingest(
     follow: Annotated[bool, typer.Option("--follow", help="Go round while files keep coming: for streams where seconds count.")] = False,
     idle: Annotated[float, typer.Option(min=0, help="With --follow: end after so many seconds without a new file.")] = 60,
     seconds: Annotated[float | None, typer.Option(min=0, help="With --follow: end after so many seconds in any case.")] = None,
-    min_total: Annotated[
-        int | None, typer.Option(help="UPGRADE only for merchants with more transactions than this [default: 50000].")
-    ] = None,
-    min_count: Annotated[
-        int | None, typer.Option(help="CHILD from this many transactions of a customer at a merchant [default: 80].")
-    ] = None,
-    max_avg_cents: Annotated[int | None, typer.Option(help="CHILD below this average, in cents [default: 2300].")] = None,
-    min_female: Annotated[int | None, typer.Option(help="DEI-NEEDED above this many female customers [default: 100].")] = None,
-    top: Annotated[int | None, typer.Option(help="UPGRADE: top percent by number of transactions [default: 10].")] = None,
-    bottom: Annotated[int | None, typer.Option(help="UPGRADE: bottom percent by weight [default: 10].")] = None,
     json: Json = False,
+    *,
+    thresholds: dict[str, int],
 ) -> None:
     """Ingest what has landed: discover, gate, process, publish, deliver.
 
@@ -50,15 +44,7 @@ def ingest(
     from sluice.runtime import command_run_id, now, open_ports, settings
 
     spec = feed_named(feed)
-    given = {
-        "min_total": min_total,
-        "min_count": min_count,
-        "max_avg_cents": max_avg_cents,
-        "min_female": min_female,
-        "top": top,
-        "bottom": bottom,
-    }
-    parameters = spec.parameters_from({name: value for name, value in given.items() if value is not None})
+    parameters = spec.parameters_from(thresholds)
     run = Run(command_run_id("sluice-ingest"), now(), parameters, max_files, spec.max_bytes, key_prefix)
     progress = Progress()
     started = time.monotonic()

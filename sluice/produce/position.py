@@ -177,7 +177,7 @@ class Positions:
 
     def registered(self, key: str) -> list[tuple[str | None, int, str]]:
         """sha256 (null before the gate), size and etag of the files the ledger knows under a key: they landed, wherever they are now."""
-        query = "select sha256, size, etag from file where bucket = %s and key = %s"
+        query = "select sha256, size, etag from feed join file using (feed) where bucket = %s and key = %s"
         with translated():
             return self._ledger.execute(query, (self._where[0], key)).fetchall()
 

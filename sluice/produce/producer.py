@@ -197,13 +197,18 @@ class _Producer:
         return _read_again(stream, pending, header, self._source.location)
 
     def _land(self, chunk: Chunk, body: bytes, *, resumed: bool) -> None:
-        """Write a planned chunk unless it is there already; a key that somebody else uses is left to them."""
-        place = self._look(chunk, body) if resumed else _Place(taken=False)
+        """Write a planned chunk unless it is there already; a key that somebody else uses is left to them.
+
+        The ledger of files is asked even about a new number: restored from a backup it is brought up to date, and the position is not.
+        """
+        place = self._look(chunk, body) if resumed else self._registered(chunk)
         contradictions = 0
         while place.etag is None:
             if place.taken:
                 self._say(f"s3://{self._bucket}/{chunk.key} is there with other bytes: leaving it, and taking the next number")
                 chunk = self._positions.renumber(chunk, self._key)
+                place = self._registered(chunk)
+                continue
             try:
                 place = _Place(taken=True, etag=self._store.put(self._bucket, chunk.key, body, rows=chunk.rows, if_absent=True).etag)
             except AlreadyThere as conflict:
@@ -226,9 +231,13 @@ class _Producer:
                 return _Place(taken=True, etag=stamp.etag if same else None)
             except ObjectGone:
                 self._say(f"s3://{self._bucket}/{chunk.key} was taken away just now: asking the ledger about it")
+        return self._registered(chunk, len(body))
+
+    def _registered(self, chunk: Chunk, planned_size: int | None = None) -> _Place:
+        """What the ledger knows of a key. The gate has not hashed everything: then the size tells, of a chunk that was planned under it."""
         registered = self._positions.registered(chunk.key)
         for sha256, size, etag in registered:
-            if sha256 == chunk.sha256 or (sha256 is None and size == len(body)):
+            if sha256 == chunk.sha256 or (sha256 is None and size == planned_size):
                 return _Place(taken=True, etag=etag)
         return _Place(taken=bool(registered))
 

@@ -12,4 +12,9 @@ from sluice.services.state import State
 
 def all_services(state: State) -> tuple[Service, ...]:
     """Everything `sluice up` starts, in the order in which it is listed."""
-    return tuple(kind(state) for kind in (Postgres, S3Proxy, SparkConnect, ApiServer, Scheduler, DagProcessor, Triggerer))
+    return (*without_airflow(state), *(kind(state) for kind in (ApiServer, Scheduler, DagProcessor, Triggerer)))
+
+
+def without_airflow(state: State) -> tuple[Service, ...]:
+    """What the command needs: ledger, store and Spark."""
+    return tuple(kind(state) for kind in (Postgres, S3Proxy, SparkConnect))

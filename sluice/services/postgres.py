@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from sluice.services import process
 from sluice.services.errors import ServiceFailed, SetupBroken, Unhealthy
 from sluice.services.process import Launch
 from sluice.services.service import Service
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 NOBODY = 65534
+ORPHANS_PATIENCE = 5.0
 DATABASES = ((LEDGER_DATABASE, LEDGER_USER), (AIRFLOW_DATABASE, AIRFLOW_DATABASE_USER))
 
 
@@ -62,6 +64,7 @@ class Postgres(Service):
     def prepare(self) -> None:
         if not (self.data / "PG_VERSION").is_file():
             self._create_cluster()
+        process.end([one for one in psutil.process_iter() if self._is_left_over(one)], ORPHANS_PATIENCE)
         self._forget_recycled_pid()
 
     def launch(self) -> Launch:
@@ -152,6 +155,13 @@ class Postgres(Service):
         if ended.returncode != 0:
             raise ServiceFailed(self.name, f"initdb ended with code {ended.returncode}", self.state.log(self.name))
         draft.rename(self.data)
+
+    def _is_left_over(self, one: psutil.Process) -> bool:
+        """Whether a process is a session of a server that was killed: until all have ended they hold its memory, and none can start."""
+        try:
+            return one.name() == "postgres" and Path(one.cwd()) == self.data.resolve()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
 
     def _forget_recycled_pid(self) -> None:
         """After a crash, PostgreSQL refuses to start while the pid in its own file lives, even as another program's or unburied."""

@@ -148,11 +148,17 @@ def stop(state: State, service: str, polite: signal.Signals, patience: float, *,
         _wait([leader], patience)
     known = {process.pid for process in members}
     members += [process for process in family(state, service) if process.pid not in known]
-    _, alive = _wait(members, 1.0 if leader else 0.0)
+    killed = end(members, 1.0 if leader else 0.0)
+    state.pid_file(service).unlink(missing_ok=True)
+    return killed
+
+
+def end(processes: Sequence[psutil.Process], patience: float) -> int:
+    """Wait for the end of processes and kill those that are there still; how many had to be killed."""
+    _, alive = _wait(processes, patience)
     for process in alive:
         _send(process, signal.SIGKILL)
     _wait(alive, 10.0)
-    state.pid_file(service).unlink(missing_ok=True)
     return len(alive)
 
 

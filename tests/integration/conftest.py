@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice.services.catalogue import all_services
+from sluice.services.catalogue import all_services, without_airflow
 from sluice.services.environment import environment
 from sluice.services.postgres import SUPERUSER, Postgres, connect
 from sluice.services.s3proxy import S3Proxy
-from sluice.services.spark import SparkConnect
 from sluice.services.state import LEDGER_USER, PROJECT, State
 from sluice.services.supervisor import bring_up, take_down
 from tests.integration.shop import shop
@@ -70,8 +69,16 @@ def _folder_of_this_session() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def services(state: State) -> dict[str, str]:
     """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
-    bring_up(state, all_services(state))
+    bring_up(state, without_airflow(state))
     _let_create_databases(state)
+    return environment(state)
+
+
+@pytest.fixture(scope="session")
+def with_airflow(services: dict[str, str], state: State) -> dict[str, str]:
+    """Airflow too. Tests that want it come last, so that it does not take its share of the machine from all others."""
+    assert services
+    bring_up(state, all_services(state))
     return environment(state)
 
 
@@ -83,18 +90,14 @@ def stores(state: State) -> dict[str, str]:
     return environment(state)
 
 
-@pytest.fixture(scope="session")
-def engines(state: State) -> dict[str, str]:
-    """PostgreSQL, S3 and Spark, for tests that need no Airflow."""
-    bring_up(state, (Postgres(state), S3Proxy(state), SparkConnect(state)))
-    _let_create_databases(state)
-    return environment(state)
-
-
 def _let_create_databases(state: State) -> None:
     """A test has a database of its own, since a feed's results may lie in a schema of a fixed name."""
     with connect(state, "postgres", SUPERUSER, autocommit=True) as connection:
         connection.execute(f"alter role {LEDGER_USER} createdb".encode())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "with_airflow" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -69,8 +69,8 @@ class Scheduled:
 
 
 @pytest.fixture(scope="module")
-def airflow(services: dict[str, str]) -> Airflow:
-    airflow = Airflow(services)
+def airflow(with_airflow: dict[str, str]) -> Airflow:
+    airflow = Airflow(with_airflow)
     written = {path.stem for path in (PROJECT / "dags").glob("*.py")} - {"__init__"}
     until(lambda: written <= set(airflow.dags()), "the DAGs are read")
     return airflow

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sluice.services import process
-from sluice.services.catalogue import all_services
-from sluice.services.service import Service
+from sluice.services.catalogue import without_airflow
 from sluice.services.state import State
 from sluice.services.supervisor import bring_up
 from tests import naive
@@ -34,18 +32,6 @@ def expected(folder: Path, files: int) -> list[tuple[int, str, str | None, str]]
         read.append((number, naive.read_transactions(path)))
     found = naive.detections(read, [], naive.Parameters(**SMALL))
     return [(one.seq, one.pattern_id, one.customer, one.merchant) for one in found]
-
-
-def under_the_ingest(state: State) -> list[Service]:
-    return [service for service in all_services(state) if service.name in {"postgres", "s3", "spark"}]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def airflow_afterwards(services: dict[str, str], state: State) -> Iterator[None]:
-    """Airflow dies with its database; it is brought back once, after all these tests."""
-    assert services
-    yield
-    bring_up(state, all_services(state))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +57,7 @@ def test_a_service_killed_in_mid_run_costs_a_sentence_and_no_row(
     assert said[-1].startswith("sluice: ")
     assert named in said[-1]
     assert "Traceback" not in "\n".join(said)
-    bring_up(state, under_the_ingest(state))
+    bring_up(state, without_airflow(state))
     world.sluice("ingest", "transactions", "--until-empty", *OPTIONS)
     assert {file["state"] for file in world.files()} == {"published"}
     assert world.detected() == expected(tmp_path, 8)

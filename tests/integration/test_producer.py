@@ -217,6 +217,23 @@ def test_a_key_of_somebody_else_is_left_alone(world: World, eight: Path, make: M
     assert "chunk_2.csv is there with other bytes" in " ".join(world.said)
 
 
+def test_a_position_that_was_lost_with_a_restored_ledger_uses_no_key_twice(
+    world: World, eight: Path, tmp_path: Path, make: Make, landed: Chunks, ledger: psycopg.Connection
+) -> None:
+    make(eight)
+    token = world.ledger.take_lease(world.spec, world.run())
+    world.ledger.register(world.spec, token, world.run(), list(world.store.objects(world.bucket, PREFIX)))
+    ledger.execute("truncate producer, producer_source, producer_chunk cascade")
+    for key in world.keys(PREFIX):
+        world.store.delete(world.bucket, key)
+    other = tmp_path / "other.csv"
+    other.write_text(HEADER + lines(50, 51))
+    assert make(other).last_key == f"{PREFIX}dt={now():%Y-%m-%d}/chunk_4.csv"
+    assert landed() == [body(50, 51)]
+    assert make(eight).rows_so_far == 8
+    assert landed() == [body(50, 51), body(1, 3), body(4, 6), body(7, 8)]
+
+
 def test_a_second_producer_of_a_prefix_is_told_who_is_at_work(world: World, eight: Path, make: Make) -> None:
     def meanwhile(_: float) -> None:
         with (

@@ -36,6 +36,12 @@ def quiet(_: str) -> None:
     """Say nothing."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def all_are_up(with_airflow: dict[str, str]) -> None:
+    """These tests ask about every service."""
+    assert with_airflow
+
+
 def ledger(services: dict[str, str], **changed: str) -> psycopg.Connection:
     settings = {
         "host": services["PGHOST"],
@@ -211,6 +217,22 @@ def test_a_killed_service_is_repaired_and_nothing_is_lost(state: State, kept: Ca
     assert repaired[name].pid != killed
     assert kept()
     assert problems(state) == []
+
+
+def test_a_killed_postgres_is_repaired_although_a_session_of_it_hangs(
+    own_services: dict[str, str], state: State, kept: Callable[[], bool]
+) -> None:
+    connection = ledger(own_services)
+    (pid,) = connection.execute("select pg_backend_pid()").fetchone() or (0,)
+    session = psutil.Process(pid)
+    session.suspend()
+    kill(state, "postgres")
+
+    bring_up(state, all_services(state), quiet)
+
+    assert not lives(session)
+    assert kept()
+    connection.close()
 
 
 def test_after_kill_9_of_everything_up_repairs_everything(state: State, kept: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -96,5 +97,7 @@ def test_refused_for_a_moment_and_then_there_again(served: tuple[ToxicProxy, lis
     proxy.arm(Fault.REFUSED, 1)
     with pytest.raises(ConnectionRefusedError):
         ask(proxy, "/refused")
+    with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+        stranger.bind(("127.0.0.1", proxy.port))
     time.sleep(1)
     assert ask(proxy, "/again") == (200, b"fine")
