@@ -9,7 +9,7 @@ from pathlib import Path
 from certificate import report
 from certificate.compare import differences
 from certificate.draw import Draw
-from certificate.places import WEIGHTS, Effect, Strike, Target, When
+from certificate.places import IN_CATCHING_UP, WEIGHTS, Effect, Strike, Target, When
 from certificate.report import Certificate, Round
 from certificate.stream import transactions
 
@@ -32,10 +32,26 @@ def test_the_same_seed_deals_the_same_blows_and_streams() -> None:
 
 def test_in_the_long_run_every_effect_is_struck_before_and_after() -> None:
     places = Counter(strike.place for strike in strikes(1, 3000))
-    for effect in set(Effect) - {Effect.CHUNK}:
+    for effect in set(Effect) - {Effect.CHUNK, Effect.PUT_BACK}:
         for when in (When.BEFORE, When.AFTER):
             assert places[f"{Target.INGEST}, {when} {effect}"] > 0, (effect, when)
-    assert {Target(place.partition(", ")[0]) for place in places} == set(Target) - {Target.PRODUCER, Target.SCHEDULER, Target.TASK}
+    elsewhere = {Target.PRODUCER, Target.SCHEDULER, Target.TASK, Target.LEDGER, Target.RECONCILE}
+    assert {Target(place.partition(", ")[0]) for place in places} == set(Target) - elsewhere
+
+
+def test_in_the_long_run_ledgers_are_restored_and_every_effect_of_catching_up_is_struck() -> None:
+    draw = Draw(random.Random(1), Counter(), (*WEIGHTS, "restore"))
+    ends = [3, 5, 8]
+    drawn = Counter(draw.restored(ends) for _ in range(1000))
+    assert 500 < drawn.pop(None) < 700
+    assert {restored for _, restored in filter(None, drawn)} == set(ends)
+    assert all(0 <= backed_up < restored for backed_up, restored in filter(None, drawn))
+    for _ in range(200):
+        draw.struck[draw.of_reconcile().place] += 1
+    assert {place.partition(", ")[0] for place in draw.struck} == {Target.RECONCILE}
+    for effect in IN_CATCHING_UP:
+        for when in (When.BEFORE, When.AFTER, When.DURING):
+            assert draw.struck[Strike(Target.RECONCILE, when, effect).place] > 0, (effect, when)
 
 
 def test_a_postgres_strike_falls_beside_what_postgres_does() -> None:
