@@ -31,15 +31,16 @@ class NothingToStrike(SluiceError):
 class Services:
     """Running services, with a proxy before S3 and one before PostgreSQL that the runs go through."""
 
-    def __init__(self, state: State, s3: ToxicProxy, postgres: ToxicProxy) -> None:
+    def __init__(self, state: State, s3: ToxicProxy, postgres: ToxicProxy, changed: Mapping[str, str]) -> None:
         self.state = state
+        self.changed = changed
         self.s3 = s3
         self.postgres = postgres
         self._down: set[str] = set()
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.state)
+        return {**environment(self.state), **self.changed}
 
     def strike(self, strike: Strike) -> None:
         """Deal a blow that no run can deal itself."""
@@ -96,10 +97,10 @@ def opened(state: State, *, take_down_after: bool) -> Iterator[Services]:
 
 
 @contextmanager
-def over(state: State) -> Iterator[Services]:
-    """Services that run already, with proxies before them."""
+def over(state: State, **changed: str) -> Iterator[Services]:
+    """Services that run already, with proxies before them; `changed` are variables that lead elsewhere than theirs."""
     told = environment(state)
     with ExitStack() as stack:
         s3 = stack.enter_context(ToxicProxy(LOOPBACK, _port(told)))
         postgres = stack.enter_context(ToxicProxy(told["PGHOST"], int(told["PGPORT"])))
-        yield Services(state, s3, postgres)
+        yield Services(state, s3, postgres, changed)

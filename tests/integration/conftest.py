@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice.runtime import new_id
 from sluice.services.catalogue import all_services, without_airflow
 from sluice.services.environment import environment
 from sluice.services.postgres import SUPERUSER, Postgres, connect
@@ -70,7 +71,6 @@ def _folder_of_this_session() -> Iterator[Path]:
 def services(state: State) -> dict[str, str]:
     """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
     bring_up(state, without_airflow(state))
-    _let_create_databases(state)
     return environment(state)
 
 
@@ -86,18 +86,30 @@ def with_airflow(services: dict[str, str], state: State) -> dict[str, str]:
 def stores(state: State) -> dict[str, str]:
     """PostgreSQL and S3 alone, for tests that need no others."""
     bring_up(state, (Postgres(state), S3Proxy(state)))
-    _let_create_databases(state)
     return environment(state)
 
 
-def _let_create_databases(state: State) -> None:
-    """A test has a database of its own, since a feed's results may lie in a schema of a fixed name."""
+@pytest.fixture(scope="session")
+def database(stores: dict[str, str], state: State) -> Iterator[str]:
+    """The database of this session's tests, one ledger at a time: a feed's results lie in a schema of a fixed name."""
+    assert stores
+    name = f"test_{new_id()}"
     with connect(state, "postgres", SUPERUSER, autocommit=True) as connection:
-        connection.execute(f"alter role {LEDGER_USER} createdb".encode())
+        connection.execute(f"create database {name} owner {LEDGER_USER}".encode())
+    yield name
+    if REUSED:
+        with connect(state, "postgres", SUPERUSER, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "with_airflow" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def apart(services: dict[str, str], database: str) -> dict[str, str]:
+    """Running services with the database of this session's tests in place of the ledger's."""
+    return services | {"PGDATABASE": database}
 
 
 @pytest.fixture

@@ -133,9 +133,9 @@ def as_csv(feed: str, rows: Sequence[naive.Row]) -> bytes:
 
 
 @pytest.fixture
-def shop(services: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A fresh ledger and a fresh bucket."""
-    with fresh(services, monkeypatch) as where, ExitStack() as stack:
+    with fresh(services, database, monkeypatch) as where, ExitStack() as stack:
         made = Shop(where, stack)
         yield made
         print(*made.said, sep="\n")

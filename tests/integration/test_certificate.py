@@ -33,9 +33,9 @@ KILLS = 40
 
 
 @pytest.fixture(scope="module")
-def struck(services: dict[str, str], state: State) -> Iterator[Services]:
+def struck(services: dict[str, str], database: str, state: State) -> Iterator[Services]:
     assert services
-    with over(state) as running:
+    with over(state, PGDATABASE=database) as running:
         yield running
     if not REUSED:
         bring_up(state, without_airflow(state))

@@ -227,8 +227,8 @@ def ports(of: History, page: int) -> Iterator[Ports]:
     ledger.close()
 
 
-def test_every_file_is_found_once_and_the_detections_are_those_of_the_recorded_order(services: dict[str, str]) -> None:
-    machine = type("ArrivalsHere", (Arrivals,), {"services": services})
+def test_every_file_is_found_once_and_the_detections_are_those_of_the_recorded_order(apart: dict[str, str]) -> None:
+    machine = type("ArrivalsHere", (Arrivals,), {"services": apart})
     few = settings(max_examples=12, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=few)
 

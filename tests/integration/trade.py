@@ -249,8 +249,8 @@ def _add_all(connection: psycopg.Connection, bucket: str, specs: Sequence[FeedSp
 
 
 @pytest.fixture
-def trade(stores: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
+def trade(stores: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
     """A fresh ledger with the group, and a fresh bucket."""
-    with fresh(stores, monkeypatch) as where, ExitStack() as stack:
+    with fresh(stores, database, monkeypatch) as where, ExitStack() as stack:
         add_trade(where)
         yield Trade(where, stack)

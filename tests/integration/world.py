@@ -26,6 +26,16 @@ from sluice.runtime import Settings, new_id, now, open_ports, settings
 
 HEADER = "step,customer,age,gender,zipcodeOri,merchant,zipMerchant,category,amount,fraud\n"
 DAY = "landing/transactions/dt=2026-11-01/"
+_DROP_SCHEMAS = """
+do $$
+declare
+    name text;
+begin
+    for name in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' and nspname <> 'public' loop
+        execute format('drop schema %I cascade', name);
+    end loop;
+end $$
+"""
 SMALL = {"min_total": 20, "min_count": 3, "max_avg_cents": 2300, "min_female": 2, "top": 10, "bottom": 10}
 
 
@@ -67,6 +77,12 @@ class World:
         until_empty(self.ports, self.spec, self.run(**changes), progress)
         return progress
 
+    def let_lease_run_out(self) -> None:
+        """As if the run that has the feed had not renewed its lease in time."""
+        self.ledger.rows(
+            "update feed_group set lease_until = clock_timestamp() - interval '1 s' where group_name = %s returning 1", (self.spec.group,)
+        )
+
     def files(self) -> list[dict[str, Any]]:
         return self.ledger.list_files("transactions")
 
@@ -103,30 +119,29 @@ def run_sluice(*words: str, check: int | None = 0, **environment: str) -> subpro
 
 
 @pytest.fixture
-def world(services: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A fresh ledger and a fresh bucket."""
-    with fresh(services, monkeypatch) as where, ExitStack() as stack:
+    with fresh(services, database, monkeypatch) as where, ExitStack() as stack:
         yield World(where, stack)
 
 
 @contextmanager
-def fresh(services: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """A ledger in a database and a schema of its own and a bucket, named by the environment for as long as the block needs them."""
+def fresh(services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A ledger, alone in the database, and a bucket, named by the environment for as long as the block needs them."""
     name = f"test-{new_id()}"
-    own = name.replace("-", "_")
+    schema = name.replace("-", "_")
     for variable, value in services.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("SLUICE_BUCKET", name)
+    monkeypatch.setenv("PGDATABASE", database)
+    monkeypatch.setenv("PGOPTIONS", f"-c search_path={schema} -c client_min_messages=warning")
     with psycopg.connect(autocommit=True) as connection:
-        connection.execute(f"create database {own}")
-    monkeypatch.setenv("PGDATABASE", own)
-    with psycopg.connect(autocommit=True) as connection:
-        connection.execute(f"create schema {own}")
-    monkeypatch.setenv("PGOPTIONS", f"-c search_path={own} -c client_min_messages=warning")
+        connection.execute(_DROP_SCHEMAS)
+        connection.execute(f"create schema {schema}".encode())
     where = settings(os.environ)
     s3_client(where.s3).create_bucket(Bucket=name)
     with ledger_connection(where.ledger) as connection:
         prepare_ledger(connection, name)
     yield where
-    with psycopg.connect(dbname=services["PGDATABASE"], autocommit=True) as connection:
-        connection.execute(f"drop database {own} with (force)")
+    with psycopg.connect(autocommit=True) as connection:
+        connection.execute(_DROP_SCHEMAS)
