@@ -197,7 +197,8 @@ class _Scheduled:
         self._await_new_lease(token, at)
 
     def _token(self) -> int:
-        return int(self.history.rows("select lease_token from feed_group")[0]["lease_token"])
+        group = "select lease_token from feed_group where group_name = %s"
+        return int(self.history.rows(group, (self.history.spec.group,))[0]["lease_token"])
 
     def _await_new_lease(self, token: int, struck: float) -> None:
         """Until a run has taken the feed after the blow: the token grows with every taking."""
