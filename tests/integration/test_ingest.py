@@ -264,7 +264,7 @@ def test_a_run_killed_after_its_job_is_resumed_as_the_next_attempt_with_its_own_
     assert found.token is not None
     gate(world.ports, world.spec, run, found.token, found.file_ids)
     process(world.ports, world.spec, run, found.token, found.file_ids)
-    world.ledger.rows("update feed_group set lease_until = clock_timestamp() - interval '1 s' returning 1")
+    world.let_lease_run_out()
     world.land("b.csv", content(row("C2")))
     world.drain(parameters=world.spec.parameters_from({"min_count": 1}))
     batches = world.ledger.list_batches("transactions")
@@ -279,7 +279,7 @@ def test_an_attempt_that_lost_its_lease_cannot_publish(world: World) -> None:
     assert found.token is not None
     gate(world.ports, world.spec, run, found.token, found.file_ids)
     late = process(world.ports, world.spec, run, found.token, found.file_ids)
-    world.ledger.rows("update feed_group set lease_until = clock_timestamp() - interval '1 s' returning 1")
+    world.let_lease_run_out()
     world.drain()
     with pytest.raises(LeaseLost):
         publish(world.ports, world.spec, run, found.token, late)
@@ -354,7 +354,7 @@ def test_a_lease_that_nobody_renews_runs_out_and_the_feed_goes_on(world: World) 
     discover(world.ports, world.spec, world.run(run_id="killed"))
     with pytest.raises(FeedBusy):
         world.ingest()
-    world.ledger.rows("update feed_group set lease_until = clock_timestamp() returning 1")
+    world.let_lease_run_out()
     world.drain()
     assert world.states() == {"a.csv": "published"}
 
@@ -380,7 +380,7 @@ def test_an_abandoned_batch_gives_its_files_to_the_next_and_its_own_run_cannot_p
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("ingest", "nothing"), 2, "sluice: no feed 'nothing'; there are: transactions"),
+        (("ingest", "nothing"), 2, "sluice: no feed 'nothing'; there are: customer, product, sales, sales_team, store, transactions"),
         (("ingest", "transactions", "--min-count", "0"), 2, "sluice: min_count = 0 is not a whole number from 1 to"),
         (("show", "nothing.csv"), 2, "sluice: no file 'nothing.csv' in the ledger"),
         (("detections", "--pattern", "PatId9"), 2, "sluice: no pattern 'PatId9'"),

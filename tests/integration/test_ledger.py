@@ -112,7 +112,7 @@ def test_only_one_of_many_runs_gets_the_lease(world: World) -> None:
 
 def test_a_run_that_lost_its_lease_can_write_nothing(world: World) -> None:
     lost = world.ledger.take_lease(world.spec, world.run(run_id="first"))
-    world.ledger.rows("update feed_group set lease_until = clock_timestamp() - interval '1 second' returning 1")
+    world.let_lease_run_out()
     world.ledger.take_lease(world.spec, world.run(run_id="second"))
     for write in (
         lambda: world.ledger.register(world.spec, lost, world.run(), [stamp("a.csv")]),

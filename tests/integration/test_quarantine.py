@@ -167,7 +167,7 @@ def test_a_file_whose_bytes_are_gone_is_replayed_only_with_others(world: World, 
     key = world.land("a.csv", GOOD)
     discover(world.ports, world.spec, world.run(run_id="gone"))
     world.store.delete(world.bucket, key)
-    world.ledger.rows("update feed_group set lease_until = clock_timestamp() returning 1")
+    world.let_lease_run_out()
     world.drain()
     gone = world.file("a.csv")
     assert (gone["reason_code"], gone["location"]) == ("object_gone", "gone")
