@@ -129,7 +129,10 @@ class Undelivered:
 
 
 class Results(Protocol):
-    """The part of process, publish and deliver that is a feed's own: what its job is asked, what it makes visible."""
+    """The part of process, publish and deliver that is a feed's own: what its job is asked, what it makes visible.
+
+    `pointers` names every object that the feed's own tables point at; what it leaves out may be collected.
+    """
 
     job: str
 

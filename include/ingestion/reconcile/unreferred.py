@@ -31,10 +31,13 @@ def unreferred(look: Look) -> Iterator[Finding]:
 
 
 def _collect(look: Look, due: Sequence[FileStamp]) -> Iterator[Finding]:
-    """Delete objects while nobody can begin to point at them, except those that somebody does by now."""
+    """Delete objects while nobody can begin to point at them, except those that the ledger or the feed's results point at by now."""
     if not due:
         return
     with look.ports.ledger.nobody_points(look.spec, [stamp.key for stamp in due]) as pointed_at:
+        results = {(one.bucket, one.key) for one in look.ports.results.pointers(None)}
         for stamp in due:
-            if stamp.key not in pointed_at and look.ports.store.delete(stamp.bucket, stamp.key, stamp.etag):
+            if stamp.key in pointed_at or (stamp.bucket, stamp.key) in results:
+                continue
+            if look.ports.store.delete(stamp.bucket, stamp.key, stamp.etag):
                 yield Finding(Code.COLLECTED, uri(stamp), f"{stamp.size} bytes that nothing referred to; deleted", repaired=True)

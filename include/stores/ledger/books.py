@@ -152,13 +152,17 @@ class Books(LedgerSession):
                 _event(cursor, run, verdict.file_id, "note", why)
 
     @contextmanager
-    def nobody_points(self, spec: FeedSpec, keys: Sequence[str]) -> Iterator[frozenset[str]]:  # noqa: ARG002 (the port's)
-        """Keep everybody from beginning to point at objects of state; which of these somebody points at by now."""
+    def nobody_points(self, spec: FeedSpec, candidates: Sequence[str]) -> Iterator[frozenset[str]]:
+        """Keep everybody from beginning to point at objects of state; which of these a reference or a published batch points at by now."""
+        tried = {attempt for key in candidates if (attempt := keys.batch_attempt(key)) is not None}
         with self.transaction() as cursor:
             cursor.execute("select pg_advisory_xact_lock(%s)", (POINTING,))
             cursor.execute(
-                "select key from state_object where key = any(%(keys)s) union select key from reference where key = any(%(keys)s)",
-                {"keys": list(keys)},
+                """select key from reference where key = any(%(keys)s)
+                   union
+                   select ref ->> 'key' from batch cross join lateral jsonb_path_query(manifest, '$.objects.*') as ref
+                   where feed = %(feed)s and batch = any(%(batches)s) and state = 'published'""",
+                {"keys": list(candidates), "feed": spec.name, "batches": sorted({batch for batch, _ in tried})},
             )
             yield frozenset(row["key"] for row in cursor.fetchall())
 

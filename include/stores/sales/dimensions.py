@@ -18,6 +18,7 @@ from include.ingestion.ports import ObjectStore, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Pass
 from include.stores.ledger.session import Cursor, LedgerSession
+from include.stores.sales.books import DimensionBooks
 from include.stores.sales.facts import put_unusual, star_file
 from include.stores.sales.shadow import SHADOW_ATTEMPT, StarShadows
 from include.stores.sales.state import copy_in, dimension_objects, file_dates, point_at, published_facts, read_tables
@@ -39,7 +40,6 @@ class DimensionResults:
     """The `Results` port of the feed of a dimension."""
 
     job = DIMENSION_JOB
-    passes: Sequence[Pass] = ()
 
     def __init__(self, dimension: Dimension, ledger: LedgerSession, store: ObjectStore, bucket: str, new_id: Callable[[], str]) -> None:
         del new_id
@@ -47,6 +47,7 @@ class DimensionResults:
         self._ledger = ledger
         self._store = store
         self._bucket = bucket
+        self.passes: Sequence[Pass] = DimensionBooks(dimension, ledger).passes
         said = [name for name in dimension.upserts.names if name not in {"seq", "file_id", "surrogate", "superseded"}]
         self.shadows = StarShadows(store, bucket, self._asked_in_shadow, "upserts", ("file_id", said))
 

@@ -16,6 +16,7 @@ from include.ingestion.ports import ObjectStore, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Pass
 from include.stores.ledger.session import Cursor, LedgerSession
+from include.stores.sales.books import FactsBooks
 from include.stores.sales.marts import publish_sums
 from include.stores.sales.shadow import SHADOW_ATTEMPT, StarShadows
 from include.stores.sales.state import copy_in, dimension_objects, file_dates, read_tables
@@ -27,13 +28,13 @@ class FactsResults:
     """The `Results` port of the sales feed."""
 
     job = FACTS_JOB
-    passes: Sequence[Pass] = ()
 
     def __init__(self, ledger: LedgerSession, store: ObjectStore, bucket: str, new_id: Callable[[], str]) -> None:
         del new_id
         self._ledger = ledger
         self._store = store
         self._bucket = bucket
+        self.passes: Sequence[Pass] = FactsBooks(ledger).passes
         self.shadows = StarShadows(
             store,
             bucket,

@@ -1,0 +1,122 @@
+"""What the feeds of the star published, held against the ledger: the marts against the facts, dimensions against their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from include.feeds.sales.star import Dimension
+from include.ingestion.reconcile.finding import Code, Finding
+from include.ingestion.reconcile.look import Look, Pass
+from include.stores.ledger.session import LedgerSession
+
+_LOOK = "docs/runbooks/ledger-and-bucket.md"
+_BACK = "put the object back from a copy of the bucket; until then no batch of the feed can be processed"
+
+# What was published more than once, and where it is not alike. One statement, so one moment.
+_SUMS = """
+select 'sales.proof' as place,
+       format('%%s lines of files in force were accepted; %%s facts are published, %%s are in customer_month, %%s in seller_month, '
+              '%%s in product_month; %%s files differ', accepted_rows, published_rows, customers_rows, sellers_rows, products_rows,
+              files_that_differ) as what
+from sales.proof
+where files_that_differ > 0 or not accepted_rows = all (array[published_rows, customers_rows, sellers_rows, products_rows])
+union all
+select 'sales.proof', format('%%s were sold by the published facts, %%s by customer_month, %%s by seller_month, %%s by product_month',
+                             published_total, customers_total, sellers_total, products_total)
+from sales.proof where not published_total = all (array[customers_total, sellers_total, products_total])
+union all
+select format('sales.seller_month of store %%s, %%s', store_id, to_char(sales_month, 'YYYY-MM')),
+       format('%%s incentives are not what its totals say', count(*))
+from (select *, max(total_sales) over (partition by store_id, sales_month) as highest from sales.seller_month) m
+where incentive <> case when total_sales = highest then round(total_sales / 100, 2) else 0.00 end
+group by store_id, sales_month
+union all
+select format('sales.incentive_changes of store %%s, %%s', store_id, sales_month),
+       format('for %%s sellers the changes do not add up to the incentive', count(*))
+from (select store_id, to_char(sales_month, 'YYYY-MM') as sales_month, sales_person_id, incentive from sales.seller_month) m
+full join (select store_id, sales_month, sales_person_id, sum(incentive_after - incentive_before) as incentive
+           from sales.incentive_changes group by 1, 2, 3) c using (store_id, sales_month, sales_person_id)
+where coalesce(m.incentive, 0) <> coalesce(c.incentive, 0)
+group by store_id, sales_month
+order by 1, 2 limit 100
+"""
+
+_OBJECTS = """
+select * from sales.dimension_state
+where feed = %(feed)s and (not %(newest)s or batch = (select max(batch) from sales.dimension_state where feed = %(feed)s))
+order by batch, name
+"""
+
+
+class FactsBooks:
+    """The passes of reconciliation that are the sales feed's own."""
+
+    def __init__(self, ledger: LedgerSession) -> None:
+        self._ledger = ledger
+        self.passes: tuple[Pass, ...] = (self.published, self.amounts)
+
+    def published(self, look: Look) -> Iterator[Finding]:
+        """The marts say what the published facts say, and those what the gate accepted."""
+        del look
+        for row in self._ledger.rows(_SUMS, ()):
+            yield Finding(Code.COUNTS_DIFFER, row["place"], row["what"], _LOOK)
+
+    def amounts(self, look: Look) -> Iterator[Finding]:
+        """What each file was published with is what its bronze amounts to, where that was read."""
+        for row in self._ledger.rows(
+            """select f.file_id, (sum(m.total_sales) * 100)::bigint as cents
+               from file f join sales.fact_file m using (file_id)
+               where f.feed = %s and f.state = 'published' group by f.file_id order by 1""",
+            (look.spec.name,),
+        ):
+            bronze = look.amounts.of_file(row["file_id"])
+            if bronze is not None and bronze != row["cents"]:
+                what = f"has {bronze} cents in bronze, and {row['cents']} in sales.fact_file"
+                yield Finding(Code.AMOUNTS_DIFFER, f"file {row['file_id']}", what, _LOOK, file_id=row["file_id"])
+
+
+class DimensionBooks:
+    """The passes of reconciliation that are the own of a dimension's feed."""
+
+    def __init__(self, dimension: Dimension, ledger: LedgerSession) -> None:
+        self._dimension = dimension
+        self._ledger = ledger
+        self.passes: tuple[Pass, ...] = (self.state, self.published)
+
+    def state(self, look: Look) -> Iterator[Finding]:
+        """The objects that hold the dimension after each of its batches; of one date only the newest, which the next batch reads."""
+        for row in self._ledger.rows(_OBJECTS, {"feed": look.spec.name, "newest": look.scope.date is not None}):
+            finding = self._object(look, row)
+            if finding is not None:
+                yield finding
+
+    def _object(self, look: Look, row: Mapping[str, Any]) -> Finding | None:
+        bucket, key = row["bucket"], row["key"]
+        listed = look.scope.date is None
+        there = look.inventory.find(bucket, key) if listed else look.ports.store.head(bucket, key)
+        if there is None and listed:
+            there = look.ports.store.head(bucket, key)  # published after the listing
+        code, what = Code.STATE_DIFFERS, ""
+        if there is None:
+            code, what = Code.STATE_MISSING, "is not there"
+        elif (there.size, there.etag) != (row["size"], row["etag"]):
+            what = f"has {there.size} bytes and etag {there.etag}, recorded are {row['size']} and {row['etag']}"
+        elif look.scope.reads and look.damaged(bucket, key, row["etag"]):
+            what = "does not hold the bytes that its etag names"
+        if not what:
+            return None
+        return Finding(code, f"s3://{bucket}/{key}", f"{row['name']} of {look.spec.name} after batch {row['batch']}, {what}", _BACK)
+
+    def published(self, look: Look) -> Iterator[Finding]:
+        """The published table has as many versions as the object that it was written from."""
+        table = f"sales.{self._dimension.table}"
+        for row in self._ledger.rows(
+            f"""select s.batch, s.rows as held, p.rows as published
+                from (select batch, rows from sales.dimension_state where feed = %s and name = 'versions' order by batch desc limit 1) s,
+                     (select count(*) as rows from {table}) p
+                where s.rows <> p.rows""",
+            (look.spec.name,),
+        ):
+            what = f"has {row['published']} versions, and {row['held']} are in the object of batch {row['batch']}"
+            yield Finding(Code.COUNTS_DIFFER, table, what, _LOOK)
