@@ -23,6 +23,7 @@ from include.ingestion.ingest import Progress, ingest_once, until_empty
 from include.ingestion.ports import Ports
 from include.ingestion.run import Run
 from include.stores.ledger import PostgresLedger
+from include.stores.migrations import schemas_beside
 from include.stores.open import ledger_connection, s3_client
 from include.stores.prepare import prepare_ledger
 from sluice.cli.output import say
@@ -60,7 +61,8 @@ class World:
             self.dags.rest(dag)
         self.ledger.close()
         with ledger_connection(self.where.ledger) as connection:
-            connection.execute("drop schema public cascade")
+            for schema in ("public", *schemas_beside()):
+                connection.execute(f"drop schema if exists {schema} cascade".encode())
             connection.execute("create schema public")
             prepare_ledger(connection, source_bucket or self.bucket)
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
