@@ -145,7 +145,8 @@ class History:
         """`sluice restore`; the ledger of before, which it keeps, is not needed."""
         self._sluice("restore", str(self._backup), "--yes")
         with psycopg.connect(**self.login(), autocommit=True) as connection:
-            for (kept,) in connection.execute("select nspname from pg_namespace where nspname like %s", (f"{self.schema}_before_%",)):
+            aside = [f"{name}_before_%" for name in (self.schema, *schemas_beside())]
+            for (kept,) in connection.execute("select nspname from pg_namespace where nspname like any(%s)", (aside,)):
                 connection.execute(f"drop schema {kept} cascade".encode())
 
     @property
