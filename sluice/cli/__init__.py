@@ -39,6 +39,7 @@ def _assemble() -> typer.Typer:
         reconcile,
         reference,
         run,
+        sales,
         services,
         sources,
     )
@@ -50,6 +51,7 @@ def _assemble() -> typer.Typer:
     app.add_typer(batches.app, name="batch")
     app.add_typer(batches.feeds, name="feed")
     app.add_typer(sources.app, name="source")
+    app.add_typer(sales.app, name="sales")
     return app
 
 
