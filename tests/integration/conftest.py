@@ -106,7 +106,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "with_airflow" in getattr(item, "fixturenames", ()))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def apart(services: dict[str, str], database: str) -> dict[str, str]:
     """Running services with the database of this session's tests in place of the ledger's."""
     return services | {"PGDATABASE": database}
