@@ -75,7 +75,7 @@ def load_dags() -> list[Any]:
 def dags_page(dags: Iterable[Any]) -> str:
     """One table of all DAGs, then each with its params."""
     found = list(dags)
-    rows = ((f"[{dag.dag_id}](#{dag.dag_id})", schedule(dag), " → ".join(dag.task_ids), purpose(dag)) for dag in found)
+    rows = ((f"[{dag.dag_id}](#{dag.dag_id})", schedule(dag), tasks_of(dag.task_ids), purpose(dag)) for dag in found)
     parts = ["# The DAGs", GENERATED, table(("DAG", "runs", "tasks", "what for"), rows)]
     for dag in found:
         parts.append(f"## {dag.dag_id}")
@@ -85,6 +85,24 @@ def dags_page(dags: Iterable[Any]) -> str:
         ]
         parts.append(table(("param", "default", "allowed", "what"), params) if params else "No params.")
     return "\n\n".join(parts) + "\n"
+
+
+def tasks_of(task_ids: Sequence[str]) -> str:
+    """The tasks in words; groups that have the same ones are named together.
+
+    >>> tasks_of(["a", "b"])
+    'a → b'
+    >>> tasks_of(["x.a", "x.b", "y.a", "y.b"])
+    'for x, then y: a → b'
+    """
+    groups: dict[str, list[str]] = {}
+    for task_id in task_ids:
+        group, _, task = task_id.rpartition(".")
+        groups.setdefault(group, []).append(task)
+    alike: dict[str, list[str]] = {}
+    for group, tasks in groups.items():
+        alike.setdefault(" → ".join(tasks), []).append(group)
+    return "; ".join(f"for {', then '.join(named)}: {tasks}" if any(named) else tasks for tasks, named in alike.items())
 
 
 def schedule(dag: Any) -> str:

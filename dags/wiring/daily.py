@@ -2,6 +2,9 @@
 
 `ask` goes before all ingesting: runs that are active at once see in the ledger which dates are asked for, and the first of them registers
 what is missing of all of them in date order. So a backfill of many active runs gives the order of one run after another.
+
+Feeds of one DAG take turns, since they share a lease and a run takes its own lease again: each waits until the one before it was verified,
+however that ended. Comparing needs no lease, so it holds nobody up, and as a group's last task it makes a run red whose feed is.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronPartitionTimetable, Param, get_current_context, task
+from airflow.sdk import CronPartitionTimetable, Param, TaskGroup, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.wiring.failures import explained, record_failure
@@ -24,7 +27,7 @@ from include.ingestion.errors import UsageError
 from include.ingestion.run import Run
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from include.ingestion.feed import FeedSpec
     from include.ingestion.ports import Ports
@@ -37,7 +40,7 @@ def after_midnight() -> CronPartitionTimetable:
     return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=-1, key_format=KEY)
 
 
-def daily_params(spec: FeedSpec) -> dict[str, Param]:
+def daily_params(*specs: FeedSpec) -> dict[str, Param]:
     """What a run over a date may be told, in the form or in a backfill's run conf."""
     return {
         "date": Param(
@@ -46,7 +49,7 @@ def daily_params(spec: FeedSpec) -> dict[str, Param]:
             format="date",
             description="For a run by hand: the date. Empty: yesterday (UTC). A backfill's runs have theirs.",
         ),
-        "max_files": Param(spec.max_files, type="integer", minimum=1, maximum=MOST_FILES, description="Files a batch takes at most."),
+        "max_files": Param(specs[0].max_files, type="integer", minimum=1, maximum=MOST_FILES, description="Files a batch takes at most."),
         "reprocess": Param(
             False,
             type="boolean",
@@ -61,6 +64,7 @@ def daily_params(spec: FeedSpec) -> dict[str, Param]:
                 description=f"{parameter.description}. Empty: as recorded.",
                 section="With reprocess: thresholds in place of the recorded ones",
             )
+            for spec in specs
             for parameter in spec.parameters
         },
     }
@@ -68,11 +72,28 @@ def daily_params(spec: FeedSpec) -> dict[str, Param]:
 
 def daily(spec: FeedSpec) -> None:
     """Add the steps of one date to a DAG."""
+    _steps(spec, TriggerRule.ALL_SUCCESS)
+
+
+def daily_in_turn(*specs: FeedSpec) -> None:
+    """Add the steps of one date for feeds that share a lease to a DAG, a group a feed."""
+    verified = None
+    for spec in specs:
+        with TaskGroup(spec.name):
+            ingested, verifies = _steps(spec, TriggerRule.ALL_SUCCESS if verified is None else TriggerRule.ALL_DONE)
+        if verified is not None:
+            verified >> ingested
+        verified = verifies
+
+
+def _steps(spec: FeedSpec, ingest_when: TriggerRule) -> tuple[XComArg, XComArg]:
+    """The four tasks of a feed; of them those that take the lease first and last."""
     told = partial(record_failure, spec.name)
     asked = ask.override(on_failure_callback=told)(spec.name)
-    ingested = ingest.override(on_failure_callback=told)(spec.name)
+    ingested = ingest.override(on_failure_callback=told, trigger_rule=ingest_when)(spec.name)
     verified = verify.override(on_failure_callback=told)(spec.name)
     asked >> ingested >> verified >> reprocess.override(on_failure_callback=told)(spec.name)
+    return ingested, verified
 
 
 @task(execution_timeout=dt.timedelta(minutes=10))

@@ -7,6 +7,10 @@ The steps are `include.ingestion.steps`; here is only when each runs and what th
 | nothing new, nothing waiting | skipped | drains the outbox | green |
 | another run has the feed, or it is paused | skipped | skipped | green, discover says why |
 | a step fails | those after it do not run | does not run | red |
+
+Feeds of one DAG have a group of these steps each, one after another: they share a lease, and a run takes its own lease again, so its steps
+must not overlap. A feed that is skipped does not hold up those after it. One that fails does: what it left unfinished goes before anything
+of its sisters anyway, and the next run begins with it.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskGroup, TriggerRule, get_current_context, task
+from airflow.sdk import TaskGroup, TriggerRule, chain, get_current_context, task
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from dags.wiring.failures import explained, record_failure
@@ -30,6 +34,8 @@ from include.ingestion.ingest import waiting_for_others
 from include.ingestion.steps.process import Processed
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from include.ingestion.feed import FeedSpec
     from include.ingestion.ports import Ports
     from include.ingestion.run import Run
@@ -40,20 +46,41 @@ Json = dict[str, Any]
 # Gate has nothing to do where a batch is resumed; process and deliver still have, unless discover was skipped too.
 UNLESS_ALL_SKIPPED = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
 
+# The feed before it may have had nothing to do.
+UNLESS_ONE_FAILED = TriggerRule.NONE_FAILED
+
 
 def ingest(spec: FeedSpec) -> None:
     """Add the five steps of a feed to a DAG."""
-    with TaskGroup("ingest", prefix_group_id=False, default_args={"on_failure_callback": partial(record_failure, spec.name)}):
-        groups = discover(spec.name)
-        found = groups["found"]
-        judged = gate.partial(feed=spec.name, found=found).expand(group=groups)
-        processed = process(spec.name, found)
-        judged >> processed
-        published = publish(spec.name, found, processed)
-        published >> deliver.override(outlets=[more_waits(spec)])(spec.name, found)
+    with TaskGroup("ingest", prefix_group_id=False, default_args=_told(spec)):
+        _five_steps(spec)
 
 
-@task(execution_timeout=dt.timedelta(minutes=30))
+def ingest_in_turn(*specs: FeedSpec) -> None:
+    """Add the five steps of feeds that share a lease to a DAG, a group a feed, one after another."""
+    groups = []
+    for spec in specs:
+        with TaskGroup(spec.name, default_args=_told(spec)) as group:
+            _five_steps(spec)
+        groups.append(group)
+    chain(*groups)
+
+
+def _told(spec: FeedSpec) -> Json:
+    return {"on_failure_callback": partial(record_failure, spec.name)}
+
+
+def _five_steps(spec: FeedSpec) -> None:
+    groups = discover(spec.name)
+    found = groups["found"]
+    judged = gate.partial(feed=spec.name, found=found).expand(group=groups)
+    processed = process(spec.name, found)
+    judged >> processed
+    published = publish(spec.name, found, processed)
+    published >> deliver.override(outlets=[more_waits(spec)])(spec.name, found)
+
+
+@task(trigger_rule=UNLESS_ONE_FAILED, execution_timeout=dt.timedelta(minutes=30))
 def discover(feed: str) -> list[Json]:
     """List what arrived, register it in order, and hand on the groups of files for the gate; the rest goes under the key `found`."""
     from include.ingestion.steps import discover as step
@@ -66,7 +93,7 @@ def discover(feed: str) -> list[Json]:
     groups: list[Json] = said.pop("groups")
     context["ti"].xcom_push("found", said)
     if found.empty:
-        raise DownstreamTasksSkipped(tasks=["gate", "process"])
+        raise DownstreamTasksSkipped(tasks=beside(context, "gate", "process"))
     return groups
 
 
@@ -105,7 +132,7 @@ def deliver(feed: str, found: Json) -> Json:
 
     context, processed, published = get_current_context(), None, None
     if found["token"] is not None:
-        processed, published = (context["ti"].xcom_pull(task_ids=task_id) for task_id in ("process", "publish"))
+        processed, published = (context["ti"].xcom_pull(task_ids=task_id) for task_id in beside(context, "process", "publish"))
     with _step(feed) as (ports, spec, run):
         delivered = step.deliver(ports, spec, run)
         ports.say(summary(run, found, processed, published, delivered))
@@ -120,6 +147,12 @@ def _step(feed: str) -> Iterator[tuple[Ports, FeedSpec, Run]]:
     context, spec = get_current_context(), feed_named(feed)
     with explained(context), open_ports(spec) as ports:
         yield ports, spec, run_from(spec, context)
+
+
+def beside(context: Context, *steps: str) -> list[str]:
+    """The ids of other steps of the same feed: a DAG of several feeds has a group for each."""
+    group, dot, _ = context["ti"].task_id.rpartition(".")
+    return [f"{group}{dot}{step}" for step in steps]
 
 
 def summary(run: Run, found: Json, processed: Json | None, published: Json | None, delivered: Delivered) -> str:

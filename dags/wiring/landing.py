@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from airflow.sdk import Asset, AssetAlias, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
@@ -26,6 +28,6 @@ def more_waits(spec: FeedSpec) -> AssetAlias:
     return AssetAlias(f"sluice_more_{spec.name}_waits")
 
 
-def as_it_lands(spec: FeedSpec) -> AssetOrTimeSchedule:
-    """The clock, which finds everything, and the watcher, which saves waiting for it."""
-    return AssetOrTimeSchedule(timetable=EVERY_MINUTE, assets=landing_asset(spec))
+def as_it_lands(*specs: FeedSpec) -> AssetOrTimeSchedule:
+    """The clock, which finds everything, and a watcher for each feed, any of which saves waiting for it."""
+    return AssetOrTimeSchedule(timetable=EVERY_MINUTE, assets=reduce(or_, map(landing_asset, specs)))

@@ -19,8 +19,8 @@ MOST_FILES = 10_000
 BY_HAND = ("manual", "backfill")
 
 
-def threshold_params(spec: FeedSpec) -> dict[str, Param]:
-    """The feed's thresholds, each with its limits and what it means."""
+def threshold_params(*specs: FeedSpec) -> dict[str, Param]:
+    """The feeds' thresholds, each with its limits and what it means."""
     return {
         parameter.name: Param(
             parameter.default,
@@ -30,15 +30,17 @@ def threshold_params(spec: FeedSpec) -> dict[str, Param]:
             description=parameter.description,
             section="Thresholds of the batches that this run opens",
         )
+        for spec in specs
         for parameter in spec.parameters
     }
 
 
-def ingest_params(spec: FeedSpec) -> dict[str, Param]:
+def ingest_params(*specs: FeedSpec) -> dict[str, Param]:
     """What a run by hand may change. Scheduled runs take the defaults."""
+    below = f"landing/{specs[0].name}/" if len(specs) == 1 else "the landing folder of each feed"
     return {
         "max_files": Param(
-            spec.max_files,
+            specs[0].max_files,
             type="integer",
             minimum=1,
             maximum=MOST_FILES,
@@ -48,9 +50,9 @@ def ingest_params(spec: FeedSpec) -> dict[str, Param]:
             None,  # an empty text would be a required one to the form, which then has no button to press
             type=["null", "string"],
             maxLength=1024,
-            description=f"List only below this prefix, whole or from landing/{spec.name}/ on. It limits what is found, never the order.",
+            description=f"List only below this prefix, whole or from {below} on. It limits what is found, never the order.",
         ),
-        **threshold_params(spec),
+        **threshold_params(*specs),
     }
 
 

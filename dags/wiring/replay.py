@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from include.ingestion.errors import UsageError
 
 if TYPE_CHECKING:
     from include.ingestion.feed import FeedSpec
+    from include.ingestion.ports import Ports
 
 
 def replay_params() -> dict[str, Param]:
@@ -39,21 +42,21 @@ def replay_params() -> dict[str, Param]:
     }
 
 
-def replay(spec: FeedSpec) -> None:
-    """Add the task that replays a file to a DAG."""
-    _replay.override(task_id="replay", on_failure_callback=partial(record_failure, spec.name), outlets=[more_waits(spec)])(spec.name)
+def replay(*specs: FeedSpec) -> None:
+    """Add the task that replays a file of any of some feeds of a group to a DAG; its failures are told under the first one's name."""
+    told, wakes = partial(record_failure, specs[0].name), [more_waits(spec) for spec in specs]
+    _replay.override(task_id="replay", on_failure_callback=told, outlets=wakes)([spec.name for spec in specs])
 
 
 @task(execution_timeout=dt.timedelta(hours=1))
-def _replay(feed: str) -> dict[str, Any]:
-    """Show what a replay would do, or do it and wake the feed's ingest."""
+def _replay(feeds: list[str]) -> dict[str, Any]:
+    """Show what a replay would do, or do it and wake the ingest of the file's feed."""
     from include.ingestion.repair import replay as replays
 
-    context, spec = get_current_context(), feed_named(feed)
+    context = get_current_context()
     params = context["params"]
-    with explained(context), open_ports(spec) as ports:
+    with explained(context), _file_among(feeds, params["file"]) as (ports, spec, file_id):
         run = run_from(spec, context)
-        file_id = file_named(feed, params["file"])
         if not params["go"]:
             planned = replays.plan(ports, spec, file_id, params["fixed"] or "")
             for line in planned.lines():
@@ -65,15 +68,23 @@ def _replay(feed: str) -> dict[str, Any]:
     return {"file_id": made.file_id, "seq": made.seq, "parent": file_id}
 
 
-def file_named(feed: str, wanted: str) -> int:
-    """The id of a feed's file.
+@contextmanager
+def _file_among(feeds: Sequence[str], wanted: str) -> Iterator[tuple[Ports, FeedSpec, int]]:
+    """The file's id, its feed, and what acts for that one."""
+    feed, file_id = file_named(feeds, wanted)
+    spec = feed_named(feed)
+    with open_ports(spec) as ports:
+        yield ports, spec, file_id
+
+
+def file_named(feeds: Sequence[str], wanted: str) -> tuple[str, int]:
+    """The feed and the id of a file of one of some feeds.
 
     Raises:
         UsageError: there is no such file, or it is another feed's.
     """
     with open_ledger() as ledger:
         row = ledger.file_story(wanted)["file"]
-    if row["feed"] != feed:
-        raise UsageError(f"{row['key']} is a file of {row['feed']}, not of {feed}")
-    found: int = row["file_id"]
-    return found
+    if row["feed"] not in feeds:
+        raise UsageError(f"{row['key']} is a file of {row['feed']}, not of {' or '.join(feeds)}")
+    return row["feed"], row["file_id"]

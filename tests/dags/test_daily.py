@@ -15,6 +15,11 @@ from include.ingestion.errors import UsageError
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+# Each daily DAG, with its feeds in their turn and what their task ids begin with.
+DAILIES = {
+    "transactions_daily": {"transactions": ""},
+    "sales_daily": {feed: f"{feed}." for feed in ("customer", "store", "product", "sales_team", "sales")},
+}
 STARTED = dt.datetime(2026, 11, 21, 0, 0, 5, tzinfo=dt.UTC)
 
 
@@ -85,15 +90,38 @@ def test_thresholds_are_for_a_comparison() -> None:
         given_to(TRANSACTIONS, context(min_count=5))
 
 
-@pytest.mark.parametrize("feed", sorted(FEEDS))
-def test_every_feed_has_a_daily_dag_of_the_same_steps_one_date_at_a_time(dags: dict[str, DAG], feed: str) -> None:
-    dag = dags[f"{feed}_daily"]
+def test_every_feed_has_one_daily_dag() -> None:
+    assert sorted(feed for feeds in DAILIES.values() for feed in feeds) == sorted(FEEDS)
+
+
+@pytest.mark.parametrize(("dag_id", "feed"), [(dag_id, feed) for dag_id, feeds in DAILIES.items() for feed in feeds])
+def test_every_feed_has_a_daily_dag_of_the_same_steps_one_date_at_a_time(dags: dict[str, DAG], dag_id: str, feed: str) -> None:
+    dag, group = dags[dag_id], DAILIES[dag_id][feed]
     assert f"feed:{feed}" in dag.tags
-    assert [task.task_id for task in dag.topological_sort()] == ["ask", "ingest", "verify", "reprocess"]
-    assert {task.task_id: task.max_active_tis_per_dag for task in dag.tasks} == {"ask": None, "ingest": 1, "verify": 1, "reprocess": 1}
+    steps = [f"{group}{step}" for step in ("ask", "ingest", "verify", "reprocess")]
+    assert [task.task_id for task in dag.topological_sort() if list(task.op_args) == [feed]] == steps
+    assert [dag.get_task(step).max_active_tis_per_dag for step in steps] == [None, 1, 1, 1]
     parameters = [parameter.name for parameter in FEEDS[feed].parameters]
     assert list(dag.params) == ["date", "max_files", "reprocess", *parameters]
-    assert {dag.params[name] for name in parameters} == {None}
+    assert [dag.params[name] for name in parameters] == [None for _ in parameters]
+
+
+@pytest.mark.parametrize(("dag_id", "feeds"), DAILIES.items())
+def test_feeds_that_share_a_lease_take_turns_and_none_is_passed_over_when_another_fails(
+    dags: dict[str, DAG], dag_id: str, feeds: dict[str, str]
+) -> None:
+    groups = list(feeds.values())
+    expected: dict[str, set[str]] = {}
+    for group, after in zip(groups, [*groups[1:], None], strict=True):
+        expected |= {
+            f"{group}ask": {f"{group}ingest"},
+            f"{group}ingest": {f"{group}verify"},
+            f"{group}verify": {f"{group}reprocess"} | (set() if after is None else {f"{after}ingest"}),
+            f"{group}reprocess": set(),  # an end of the DAG: what failed before it makes the run red
+        }
+    assert {task.task_id: set(task.downstream_task_ids) for task in dags[dag_id].tasks} == expected
+    rules = {task.task_id: task.trigger_rule for task in dags[dag_id].tasks}
+    assert rules == dict.fromkeys(expected, "all_success") | {f"{group}ingest": "all_done" for group in groups[1:]}
 
 
 def test_a_backfill_has_a_run_for_each_date_of_its_range_and_midnight_one_for_the_day_that_ended() -> None:

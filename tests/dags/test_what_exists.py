@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
 
 EXPECTED = {
     "data_docs",
+    "dimensions_ingest",
+    "sales_daily",
+    "sales_ingest",
+    "sales_replay",
     "transactions_daily",
     "transactions_follow",
     "transactions_ingest",
     "transactions_producer",
     "transactions_reference",
     "transactions_replay",
+}
+# Each DAG that ingests, with its feeds in their turn and what their task ids begin with.
+INGESTS = {
+    "transactions_ingest": {"transactions": ""},
+    "sales_ingest": {"sales": ""},
+    "dimensions_ingest": {feed: f"{feed}." for feed in ("customer", "store", "product", "sales_team")},
 }
 STEPS = ["discover", "gate", "process", "publish", "deliver"]
 HEAVY = ("boto3", "delta", "great_expectations", "numpy", "pandas", "psycopg", "pyarrow", "pyspark")
@@ -63,36 +74,93 @@ def test_every_param_is_described_and_typed(dags: dict[str, DAG], dag_id: str) -
         assert params.get_param(name).schema["type"], name
 
 
-@pytest.mark.parametrize("feed", sorted(FEEDS))
-def test_every_feed_is_ingested_in_the_same_five_steps(dags: dict[str, DAG], feed: str) -> None:
-    dag = dags[f"{feed}_ingest"]
-    assert f"feed:{feed}" in dag.tags
-    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {
-        "discover": {"gate", "process", "publish", "deliver"},
-        "gate": {"process"},
-        "process": {"publish"},
-        "publish": {"deliver"},
-        "deliver": set(),
+@pytest.mark.parametrize(("dag_id", "feeds"), INGESTS.items())
+def test_every_feed_is_ingested_in_the_same_five_steps(dags: dict[str, DAG], dag_id: str, feeds: dict[str, str]) -> None:
+    dag = dags[dag_id]
+    expected: dict[str, set[str]] = {}
+    for group in reversed(feeds.values()):  # the last step of a feed goes before the first one of the next
+        expected = {
+            f"{group}discover": {f"{group}{step}" for step in STEPS[1:]},
+            f"{group}gate": {f"{group}process"},
+            f"{group}process": {f"{group}publish"},
+            f"{group}publish": {f"{group}deliver"},
+            f"{group}deliver": set(list(expected)[:1]),
+        } | expected
+    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == expected
+    assert [task.task_id for task in dag.topological_sort()] == [f"{group}{step}" for group in feeds.values() for step in STEPS]
+    assert [task.task_id for task in dag.tasks if task.is_mapped] == [f"{group}gate" for group in feeds.values()]
+    assert {tag for tag in dag.tags if tag.startswith("feed:")} == {f"feed:{feed}" for feed in feeds}
+    assert {task.task_id: task.op_kwargs.get("feed") or task.op_args[0] for task in dag.tasks if not task.is_mapped} == {
+        f"{group}{step}": feed for feed, group in feeds.items() for step in STEPS if step != "gate"
     }
-    assert [task.task_id for task in dag.topological_sort()] == STEPS
-    assert [task.task_id for task in dag.tasks if task.is_mapped] == ["gate"]
+    assert [task.partial_kwargs["op_kwargs"]["feed"] for task in dag.tasks if task.is_mapped] == list(feeds)
 
 
-@pytest.mark.parametrize("feed", sorted(FEEDS))
-def test_every_feed_is_ingested_by_the_clock_and_when_something_lands(dags: dict[str, DAG], feed: str) -> None:
-    schedule = dags[f"{feed}_ingest"].schedule
+@pytest.mark.parametrize(("dag_id", "feeds"), INGESTS.items())
+def test_a_feed_that_failed_holds_up_those_after_it_and_one_that_was_skipped_does_not(
+    dags: dict[str, DAG], dag_id: str, feeds: dict[str, str]
+) -> None:
+    rules = {task.task_id: task.trigger_rule for task in dags[dag_id].tasks}
+    assert rules == {
+        f"{group}{step}": rule
+        for group in feeds.values()
+        for step, rule in {
+            "discover": "none_failed",
+            "gate": "all_success",
+            "process": "none_failed_min_one_success",
+            "publish": "all_success",
+            "deliver": "none_failed_min_one_success",
+        }.items()
+    }
+
+
+def test_a_step_names_those_of_its_own_feed() -> None:
+    from dags.wiring.ingest import beside
+
+    def at(task_id: str) -> Any:
+        return {"ti": SimpleNamespace(task_id=task_id)}
+
+    assert beside(at("discover"), "gate", "process") == ["gate", "process"]
+    assert beside(at("sales_team.discover"), "gate", "process") == ["sales_team.gate", "sales_team.process"]
+
+
+def test_every_feed_has_one_ingest() -> None:
+    assert sorted(feed for feeds in INGESTS.values() for feed in feeds) == sorted(FEEDS)
+
+
+@pytest.mark.parametrize(("dag_id", "feeds"), INGESTS.items())
+def test_every_feed_is_ingested_by_the_clock_and_when_something_lands(dags: dict[str, DAG], dag_id: str, feeds: dict[str, str]) -> None:
+    schedule = dags[dag_id].schedule
     assert schedule.timetable.expression == "* * * * *"
-    (watcher,) = schedule.asset_condition.watchers
-    assert watcher.trigger.serialize() == (
-        "plugins.landing.sluice_landing_trigger.LandingTrigger",
-        {"feed": feed, "connection": "sluice_s3", "seconds": 1.0},
-    )
+    landings = landings_of(schedule)
+    assert [asset.uri for asset in landings] == [f"x-sluice://landing/{feed}/" for feed in feeds]
+    assert [[watcher.trigger.serialize() for watcher in asset.watchers] for asset in landings] == [
+        [("plugins.landing.sluice_landing_trigger.LandingTrigger", {"feed": feed, "connection": "sluice_s3", "seconds": 1.0})]
+        for feed in feeds
+    ]
 
 
-@pytest.mark.parametrize("feed", sorted(FEEDS))
-def test_the_form_of_a_feeds_ingest_offers_its_limits_and_every_threshold_within_its_bounds(dags: dict[str, DAG], feed: str) -> None:
-    params = dags[f"{feed}_ingest"].params
+def landings_of(schedule: Any) -> list[Any]:
+    """The assets of which any wakes a DAG."""
+    from airflow.sdk import AssetAny
+
+    condition = schedule.asset_condition
+    return list(condition.objects) if isinstance(condition, AssetAny) else [condition]
+
+
+@pytest.mark.parametrize(("dag_id", "feeds"), INGESTS.items())
+def test_what_still_waits_of_a_feed_wakes_the_dag_that_takes_it(dags: dict[str, DAG], dag_id: str, feeds: dict[str, str]) -> None:
+    told = {task.task_id: [alias.name for alias in task.outlets] for task in dags[dag_id].tasks if task.outlets}
+    assert told == {f"{group}deliver": [f"sluice_more_{feed}_waits"] for feed, group in feeds.items()}
+
+
+@pytest.mark.parametrize(("dag_id", "feed"), [(dag_id, feed) for dag_id, feeds in INGESTS.items() for feed in feeds])
+def test_the_form_of_a_feeds_ingest_offers_its_limits_and_every_threshold_within_its_bounds(
+    dags: dict[str, DAG], dag_id: str, feed: str
+) -> None:
+    params = dags[dag_id].params
     assert list(params) == ["max_files", "key_prefix", *(parameter.name for parameter in FEEDS[feed].parameters)]
+    assert params["max_files"] == FEEDS[feed].max_files
     for parameter in FEEDS[feed].parameters:
         param = params.get_param(parameter.name)
         assert (param.value, param.schema["minimum"], param.schema["maximum"]) == (parameter.default, parameter.minimum, parameter.maximum)

@@ -1,0 +1,42 @@
+"""## Sales daily
+
+One run a date, for the four dimensions and then for sales: ingests what is missing of it, compares the bucket with the ledger, and sees
+that everything adds up. By itself it runs after midnight (UTC) for the day that ended; over past dates through *Trigger → Backfill* or
+`airflow backfill create`.
+
+Dates that were not ingested are ingested in date order, however many runs are active; dates that were are verified and left alone; a date
+without files is a green run that says so. A feed that fails does not keep the others from their turn, and makes the run red.
+
+With `reprocess` in the run's conf a date is evaluated once more in shadow, under what was recorded for it, and compared: the certificate
+says for each file whether it is as it was published, and nothing is published.
+
+When it is red, and how to read a certificate: docs/runbooks/backfill.md.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag
+
+from dags.wiring.daily import after_midnight, daily_in_turn, daily_params
+from dags.wiring.defaults import DAG_DEFAULTS
+from include.feeds.customer.spec import CUSTOMER
+from include.feeds.product.spec import PRODUCT
+from include.feeds.sales.spec import SALES
+from include.feeds.sales_team.spec import SALES_TEAM
+from include.feeds.store.spec import STORE
+
+FEEDS_OF_A_DATE = (CUSTOMER, STORE, PRODUCT, SALES_TEAM, SALES)
+
+
+@dag(
+    schedule=after_midnight(),
+    params=daily_params(*FEEDS_OF_A_DATE),
+    tags=["daily", *(f"feed:{spec.name}" for spec in FEEDS_OF_A_DATE)],
+    doc_md=__doc__,
+    **DAG_DEFAULTS,
+)
+def sales_daily() -> None:
+    daily_in_turn(*FEEDS_OF_A_DATE)
+
+
+sales_daily()
