@@ -90,6 +90,7 @@ class Journal(LedgerSession):
             _upsert(cursor, "batch", ("group_name", "batch"), [row for row in rows["batch"] if row["batch"] in produced])
             _insert(cursor, "batch_attempt", rows["batch_attempt"], "do nothing")
             files = _unknown_or_older(cursor, rows)
+            _outdate_versions(cursor, files)
             _upsert(cursor, "file", ("file_id",), [_waiting(row) for row in files])
             _insert(cursor, "file_event", rows["file_event"], "do nothing")
             _insert(cursor, "fixed_line", rows["fixed_line"], "do nothing")
@@ -129,6 +130,17 @@ def _unknown_or_older(cursor: Cursor, rows: Rows) -> list[Mapping[str, Any]]:
 def _waiting(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A file that no batch had published belongs to none: it waits for the next."""
     return {**row, "group_name": None, "batch": None} if row["state"] in _WAITING else row
+
+
+def _outdate_versions(cursor: Cursor, files: Sequence[Mapping[str, Any]]) -> None:
+    """What registration did to the versions before these: no row of an entry says so, since it was no change of their state."""
+    columns = [[row[name] for row in files] for name in ("feed", "bucket", "key", "version")]
+    cursor.execute(
+        """update file f set latest = false, location = case when location = 'landing' then 'overwritten' else location end
+           from unnest(%s::text[], %s::text[], %s::text[], %s::int[]) as n (feed, bucket, key, version)
+           where (f.feed, f.bucket, f.key) = (n.feed, n.bucket, n.key) and f.version < n.version and f.latest""",
+        columns,
+    )
 
 
 def _publish_again(cursor: Cursor, spec: FeedSpec, number: int, results: Results, produced: Any) -> None:
