@@ -84,7 +84,8 @@ def in_order(strikes: Iterable[Strike]) -> list[Strike]:
     first: list[Strike] = []
     last: list[Strike] = []
     for strike in sorted_:
-        unsure = strike.nth > 1 or strike.effect not in OFTEN_REACHED or strike.effect in done
+        survived = not strike.target.is_kill or strike.target is Target.WORKER  # the run may go on, and leave nothing undone
+        unsure = survived or strike.nth > 1 or strike.effect not in OFTEN_REACHED or strike.effect in done
         (last if unsure else first).append(strike)
         if strike.when is not When.BEFORE:
             done.add(strike.effect)

@@ -61,13 +61,14 @@ def test_blows_that_may_meet_nothing_come_after_those_that_do() -> None:
 
     dealt = [
         blow(Effect.PUBLISH, When.AFTER),
+        Strike(Target.S3_RESET, When.BEFORE, Effect.LISTING),
         blow(Effect.REJECTS, When.BEFORE),
         blow(Effect.BRONZE, When.BEFORE, nth=2),
         blow(Effect.REGISTRATION, When.AFTER),
         blow(Effect.REGISTRATION, When.DURING),
         blow(Effect.REGISTRATION, When.BEFORE),
     ]
-    assert in_order(dealt) == [dealt[5], dealt[4], dealt[0], dealt[3], dealt[2], dealt[1]]
+    assert in_order(dealt) == [dealt[place] for place in (6, 5, 0, 1, 4, 3, 2)]
 
 
 def test_a_postgres_strike_falls_beside_what_postgres_does() -> None:
