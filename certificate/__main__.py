@@ -34,7 +34,7 @@ from include.ingestion.errors import SluiceError
 from sluice.cli.output import say
 from sluice.services.state import State, current_state
 
-MOST_BLOWS = 60
+MOST_BLOWS = 120
 MOST_AIRFLOW_BLOWS = 6
 AIRFLOW = "airflow"
 _EVERY = 12

@@ -36,7 +36,7 @@ class Draw:
             target,
             when,
             effect,
-            nth=self.chance.choice((1, 1, 1, 1, 2, 3)),
+            nth=self.chance.choice((1, 1, 1, 1, 1, 1, 2, 3)),
             delay=round(self.chance.uniform(0, _LONGEST_DELAY), 3) if when is When.DURING else 0.0,
             hits=self.chance.choice((1, 2, 5)) if target.is_fault else 1,
         )

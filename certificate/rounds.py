@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from certificate.compare import differences
 from certificate.draw import Draw
 from certificate.history import History, fresh
-from certificate.places import Effect, Strike, Target, When
+from certificate.places import OFTEN_REACHED, Effect, Strike, Target, When
 from certificate.report import Round
 from certificate.services import Services
 from certificate.snapshot import Snapshot, taken
@@ -77,9 +77,19 @@ def ends_of(waves: Sequence[Wave]) -> list[int]:
 
 
 def in_order(strikes: Iterable[Strike]) -> list[Strike]:
-    """Blows in the order of the steps, so that what one leaves undone the next can fall on."""
-    steps = list(Effect)
-    return sorted(strikes, key=lambda strike: steps.index(strike.effect))
+    """Blows so that what one leaves undone the next can fall on: by step, before an effect first; those that may meet nothing come last."""
+    steps, moments = list(Effect), [When.BEFORE, When.DURING, When.AFTER]
+    sorted_ = sorted(strikes, key=lambda strike: (steps.index(strike.effect), moments.index(strike.when)))
+    done: set[Effect] = set()
+    first: list[Strike] = []
+    last: list[Strike] = []
+    for strike in sorted_:
+        survived = not strike.target.is_kill or strike.target is Target.WORKER  # the run may go on, and leave nothing undone
+        unsure = survived or strike.nth > 1 or strike.effect not in OFTEN_REACHED or strike.effect in done
+        (last if unsure else first).append(strike)
+        if strike.when is not When.BEFORE:
+            done.add(strike.effect)
+    return first + last
 
 
 @dataclass

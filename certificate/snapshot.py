@@ -32,8 +32,8 @@ class _Names:
     def __init__(self, seqs: Mapping[int, int]) -> None:
         self._seqs = seqs
 
-    def seq(self, file_id: int | None) -> int | None:
-        return None if file_id is None else self._seqs[file_id]
+    def seq(self, file_id: int | None) -> int | str | None:
+        return None if file_id is None else self._seqs.get(file_id, f"of file {file_id}, which the ledger does not know")
 
     def text(self, said: str | None) -> str | None:
         return None if said is None else _BY_ID.sub(self._named, self.key(said))

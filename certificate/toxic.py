@@ -41,6 +41,9 @@ class ToxicProxy:
         self._hits = 0
         self._open: set[socket.socket] = set()
         self._closing = threading.Event()
+        self._calm = threading.Event()
+        self._listens = threading.Event()
+        self._listens.set()
         self._listener = _bound()
         self._listener.listen(_BACKLOG)
         self.port: int = self._listener.getsockname()[1]
@@ -51,6 +54,7 @@ class ToxicProxy:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closing.set()
+        self._calm.set()
         _stop_listening(self._listener)
         self._listener.close()
         self._reset_all()
@@ -68,19 +72,25 @@ class ToxicProxy:
             self._fault, self._hits = fault, hits
 
     def disarm(self) -> None:
-        """Behave."""
+        """Behave, from now on."""
         with self._lock:
             self._fault, self._hits = None, 0
+        self._calm.set()
+        self._listens.wait()
 
     def _refuse(self, seconds: float) -> None:
         """Refuse for a moment. The socket stays bound: a port let go may be another program's when it is wanted back."""
+        self._listens.wait()
+        self._listens.clear()
+        self._calm.clear()
         _stop_listening(self._listener)
         self._reset_all()
 
         def again() -> None:
-            time.sleep(seconds)
+            self._calm.wait(seconds)
             if not self._closing.is_set():
                 self._listener.listen(_BACKLOG)
+                self._listens.set()
                 self._accept()
 
         threading.Thread(target=again, daemon=True, name="toxic").start()

@@ -87,6 +87,31 @@ def test_a_restored_ledger_catches_up_to_what_was_delivered_and_doubles_nothing(
     assert json.loads(world.sluice("reconcile", "transactions", "--verify", "--json").stdout)["ok"]
 
 
+def test_a_restored_ledger_catches_up_although_names_hold_other_bytes_by_now(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    world.land("bad.csv", HEADER + row("C1") * 3)
+    world.land("a.csv", HEADER + row("C9"))
+    world.ingest()
+    world.land("bad.csv", "nothing\n2\n")
+    world.ingest()
+    before, objects = remembered(world), outside(world)
+    latest = [(file["state"], file["version"], file["latest"]) for file in before["files"]]
+    assert latest == [
+        ("published", 1, False),
+        ("quarantined", 1, False),
+        ("quarantined", 2, True),
+        ("published", 2, False),
+        ("quarantined", 3, True),
+    ]
+
+    restore(world, tmp_path / "ledger.dump")
+    world.sluice("reconcile", "transactions")
+    world.drain()
+    assert remembered(world) == before
+    assert outside(world) == objects
+
+
 def test_a_ledger_that_is_lost_altogether_is_put_back_from_the_bucket(world: World) -> None:
     first_half(world)
     second_half(world)

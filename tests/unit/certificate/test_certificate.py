@@ -11,6 +11,7 @@ from certificate.compare import differences
 from certificate.draw import Draw
 from certificate.places import IN_CATCHING_UP, WEIGHTS, Effect, Strike, Target, When
 from certificate.report import Certificate, Round
+from certificate.rounds import in_order
 from certificate.stream import transactions
 
 
@@ -52,6 +53,22 @@ def test_in_the_long_run_ledgers_are_restored_and_every_effect_of_catching_up_is
     for effect in IN_CATCHING_UP:
         for when in (When.BEFORE, When.AFTER, When.DURING):
             assert draw.struck[Strike(Target.RECONCILE, when, effect).place] > 0, (effect, when)
+
+
+def test_blows_that_may_meet_nothing_come_after_those_that_do() -> None:
+    def blow(effect: Effect, when: When, nth: int = 1) -> Strike:
+        return Strike(Target.INGEST, when, effect, nth)
+
+    dealt = [
+        blow(Effect.PUBLISH, When.AFTER),
+        Strike(Target.S3_RESET, When.BEFORE, Effect.LISTING),
+        blow(Effect.REJECTS, When.BEFORE),
+        blow(Effect.BRONZE, When.BEFORE, nth=2),
+        blow(Effect.REGISTRATION, When.AFTER),
+        blow(Effect.REGISTRATION, When.DURING),
+        blow(Effect.REGISTRATION, When.BEFORE),
+    ]
+    assert in_order(dealt) == [dealt[place] for place in (6, 5, 0, 1, 4, 3, 2)]
 
 
 def test_a_postgres_strike_falls_beside_what_postgres_does() -> None:

@@ -92,6 +92,15 @@ def test_a_late_request_arrives(served: tuple[ToxicProxy, list[str]]) -> None:
     assert time.monotonic() - began > 1
 
 
+def test_disarmed_it_is_there_at_once_however_long_it_was_to_refuse(served: tuple[ToxicProxy, list[str]]) -> None:
+    proxy, _ = served
+    proxy.arm(Fault.REFUSED, 100)
+    with pytest.raises(ConnectionRefusedError):
+        ask(proxy, "/refused")
+    proxy.disarm()
+    assert ask(proxy, "/again") == (200, b"fine")
+
+
 def test_refused_for_a_moment_and_then_there_again(served: tuple[ToxicProxy, list[str]]) -> None:
     proxy, _ = served
     proxy.arm(Fault.REFUSED, 1)
