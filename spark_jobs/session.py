@@ -81,6 +81,7 @@ def classic(settings: SparkSettings, s3: S3Settings) -> SparkSession:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else its workers are the first python3 on PATH
+    os.environ.pop("SPARK_REMOTE", None)  # where it named this master, pyspark would take it for a Connect server and refuse both
     builder = SparkSession.builder.master(settings.url).appName("sluice")
     for name, value in cluster_conf(settings, s3).items():
         builder = builder.config(name, value)
