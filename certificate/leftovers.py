@@ -14,13 +14,18 @@ _REFERRED = """
     union select key from reference
 """
 _ATTEMPTS = """select format('state/%%s/batch=%%s/attempt=%%s/', feed, lpad(batch::text, 8, '0'), attempt) as folder
-               from batch where state in ('published', 'open')"""
+               from batch where state in ('published', 'open')
+               union all
+               select format('state/%%s/batch=%%s/delivery/', feed, lpad(batch::text, 8, '0')) from batch where state = 'published'"""
 _ERRORS = "select file_id from file where state::text in ('quarantined', 'discarded', 'replaying') or rejects is not null"
-_NOT_MEANT = ("landing/", "fixes/", "data_docs/", "journal/")
+_NOT_MEANT = ("landing/", "fixes/", "data_docs/", "journal/", "lake/")
 
 
 def unreferred(history: History) -> list[str]:
-    """Objects that neither a row of the ledger names nor follow from one; what people put there, pages and the journal are not meant."""
+    """Objects that neither a row of the ledger names nor follow from one.
+
+    What people put there, pages, the journal and the lake are not meant.
+    """
     referred = {row["key"] for row in history.rows(_REFERRED)}
     folders = {row["folder"] for row in history.rows(_ATTEMPTS)}
     refused = {str(row["file_id"]) for row in history.rows(_ERRORS)}

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.feeds.sales.job import DIMENSION_JOB, FACTS_JOB, DimensionRequest, FactsRequest
+from include.feeds.sales.lake import CHECK_LAKE_JOB, DIMENSION_LAKE_JOB, FACTS_LAKE_JOB, LakeCheckRequest, LakeDimensionRequest
+from include.feeds.sales.sets import PARTITION_JOB, PartitionRequest
 from include.feeds.transactions.job import JOB, DetectRequest
 from include.ingestion.errors import UsageError
 from spark_jobs.attempt import Request
-from spark_jobs.jobs import detect_transactions, sum_sales_facts, version_sales_dimension
+from spark_jobs.jobs import (
+    check_sales_lake,
+    detect_transactions,
+    lake_sales_dimension,
+    lake_sales_facts,
+    partition_sales,
+    sum_sales_facts,
+    version_sales_dimension,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,10 @@ _JOBS = {
     JOB: SparkJob(DetectRequest.from_json, detect_transactions.run),
     FACTS_JOB: SparkJob(FactsRequest.from_json, sum_sales_facts.run),
     DIMENSION_JOB: SparkJob(DimensionRequest.from_json, version_sales_dimension.run),
+    FACTS_LAKE_JOB: SparkJob(FactsRequest.from_json, lake_sales_facts.run),
+    DIMENSION_LAKE_JOB: SparkJob(LakeDimensionRequest.from_json, lake_sales_dimension.run),
+    CHECK_LAKE_JOB: SparkJob(LakeCheckRequest.from_json, check_sales_lake.run),
+    PARTITION_JOB: SparkJob(PartitionRequest.from_json, partition_sales.run),
 }
 
 

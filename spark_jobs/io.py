@@ -1,6 +1,7 @@
 """The only reads: exact Parquet objects with explicit columns, never a prefix, never a schema asked of the data.
 
-Nothing here writes: a job's result comes to its driver in one go, and the driver puts it into the object store.
+Nothing here writes: a job's result comes to its driver in one go, and the driver puts it into the object store. Tables for people are
+written by `spark_jobs.lake`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pyspark.sql.types import (
     DataType,
     DateType,
     DecimalType,
+    IntegerType,
     LongType,
     StringType,
     StructField,
@@ -49,5 +51,5 @@ def structure(schema: pa.Schema) -> StructType:
 def _spark_type(kind: pa.DataType) -> DataType:
     if pa.types.is_decimal(kind):
         return DecimalType(kind.precision, kind.scale)
-    found = {pa.string(): _TEXT, pa.int64(): _WHOLE, pa.date32(): DateType(), pa.bool_(): BooleanType()}
+    found = {pa.string(): _TEXT, pa.int64(): _WHOLE, pa.int32(): IntegerType(), pa.date32(): DateType(), pa.bool_(): BooleanType()}
     return TimestampType() if pa.types.is_timestamp(kind) else found[kind]

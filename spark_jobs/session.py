@@ -34,6 +34,12 @@ _NEXT_STEP = "see `sluice status` and docs/runbooks/spark.md"
 _CLOSED = "SESSION_CLOSED"
 _FORGOTTEN = ("SESSION_CHANGED", "SESSION_NOT_FOUND")
 _LONGEST = 300
+# What a session needs, beside Delta's jars, to write the lake.
+DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
 
 
 class SessionUnusable(Exception):
@@ -111,7 +117,10 @@ def cluster_conf(settings: SparkSettings, s3: S3Settings) -> Mapping[str, str]:
         conf["spark.hadoop.fs.s3a.aws.credentials.provider"] = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
         conf["spark.hadoop.fs.s3a.access.key"] = s3.access_key
         conf["spark.hadoop.fs.s3a.secret.key"] = s3.secret_key
-    return {**conf, **dict(settings.conf)}
+    given = dict(settings.conf)
+    if any("delta-spark" in given.get(name, "") for name in ("spark.jars", "spark.jars.packages")):
+        conf |= DELTA
+    return {**conf, **given}
 
 
 @contextmanager

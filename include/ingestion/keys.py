@@ -56,6 +56,39 @@ def attempt_folder(feed: str, batch: int, attempt: int) -> str:
     return f"state/{feed}/batch={batch:08d}/attempt={attempt}/"
 
 
+def delivery_folder(feed: str, batch: int) -> str:
+    """Where a job that follows the publication of a batch finds its request and leaves its manifest."""
+    return f"state/{feed}/batch={batch:08d}/delivery/"
+
+
+def lake_group(group: str) -> str:
+    """The folder of all that a group of feeds has in the lake."""
+    return f"lake/{group}/"
+
+
+def lake_table(group: str, table: str) -> str:
+    """The folder of a table for people; only the table's format says which of its objects count."""
+    return f"{lake_group(group)}{table}/"
+
+
+def delta_log(table_folder: str) -> str:
+    return f"{table_folder}_delta_log/"
+
+
+def lake_set(group: str, table: str, token: str) -> str:
+    """The folder of what one refresh of a table writes; nobody reads it before the group's list of finished sets names its objects."""
+    return f"{lake_table(group, table)}set={token}/"
+
+
+def in_lake_set(folder: str, name: str) -> str:
+    return f"{folder}{name}"
+
+
+def finished_sets(group: str) -> str:
+    """The one object that says which objects are the finished sets of a group's tables."""
+    return f"{lake_group(group)}finished.json"
+
+
 def in_attempt(folder: str, name: str) -> str:
     return f"{folder}{name}"
 

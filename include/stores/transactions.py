@@ -21,7 +21,7 @@ from include.feeds.transactions.state import parquet_table
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
 from include.ingestion.errors import AlreadyThere, SluiceError
-from include.ingestion.ports import ObjectStore, Say
+from include.ingestion.ports import Job, ObjectStore, Say
 from include.stores.ledger.books import begin_to_point
 from include.stores.ledger.queries import Queries
 from include.stores.ledger.session import Cursor, LedgerSession
@@ -174,8 +174,9 @@ class TransactionsResults:
         patterns = [row["pattern_id"] for row in new]
         return {f"{pattern} detections": patterns.count(pattern) for pattern in ACTIONS}
 
-    def deliver(self, batch: Batch, say: Say) -> None:
+    def deliver(self, batch: Batch, job: Job, say: Say) -> None:
         """Write the batch's detection files that are not written yet; one that is there must hold the same bytes."""
+        del job
         for file in self._ledger.rows(
             "select * from detection_file where group_name = %s and batch = %s and written_at is null order by first_number",
             (TRANSACTIONS.group, batch.number),

@@ -13,7 +13,7 @@ from include.feeds.transactions.partials import sums_by_merchant
 from include.ingestion import keys
 from include.ingestion.batch import Batch
 from include.ingestion.errors import ObjectGone
-from include.ingestion.ports import Say
+from include.ingestion.ports import Job, Say
 from include.ingestion.reconcile.finding import Code, Finding
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Look, Pass
@@ -73,7 +73,7 @@ order by 1, 2 limit 100
 class TransactionsBooks:
     """The passes of reconciliation that are the transactions feed's own."""
 
-    def __init__(self, ledger: LedgerSession, deliver: Callable[[Batch, Say], None], render: Render) -> None:
+    def __init__(self, ledger: LedgerSession, deliver: Callable[[Batch, Job, Say], None], render: Render) -> None:
         self._ledger = ledger
         self._deliver = deliver
         self._render = render
@@ -190,6 +190,6 @@ class TransactionsBooks:
             cursor.execute("update detection_file set written_at = null where first_number = %s", (file["first_number"],))
         batch = self._ledger.row("select * from batch where group_name = %s and batch = %s", (file["group_name"], file["batch"]))
         assert batch is not None, "detection_file references batch"
-        self._deliver(batch_from(batch, ()), look.ports.say)
+        self._deliver(batch_from(batch, ()), look.ports.job, look.ports.say)
         code = Code.DETECTIONS_MISSING if there is None else Code.DETECTIONS_DIFFER
         return Finding(code, f"s3://{bucket}/{key}", f"{what}; rendered again", repaired=True)

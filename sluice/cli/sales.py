@@ -1,4 +1,4 @@
-"""`sluice sales customers | team | compare`: the marts of sales, as they are published now."""
+"""`sluice sales customers | team | compare | refresh | rebuild`: the marts of sales as they are published now, and the lake."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from include.feeds import feed_named
 from include.ingestion.errors import UsageError
 from include.stores.sales.views import COMPARED, COMPARISONS, Subject
 from sluice.cli.output import Json, print_rows
@@ -72,6 +73,48 @@ def compare(
 
     _, named_by = COMPARISONS[by]
     _show(month, json, (named_by, "sales_month", *COMPARED), lambda ledger, day: views.compare(ledger, by, day, limit))
+
+
+@app.command()
+def refresh() -> None:
+    """Refresh what is made of published sales for readers of plain Parquet, as the DAG sales_marts does.
+
+    The facts by month and store and both marts, below lake/sales/; lake/sales/finished.json names their objects and is replaced by one
+    write, so all of it appears at once. Only months in which something changed are written.
+
+    Example: sluice sales refresh
+    """
+    from include.stores.sales.sets import Sets
+    from sluice.runtime import new_id, now, open_ledger, open_ports, settings
+
+    where = settings()
+    with open_ports(where, feed_named("sales"), print) as ports, open_ledger(where) as ledger:
+        Sets(ledger, ports.store, ports.bucket, ports.job, new_id).refresh(now(), ports.say)
+
+
+@app.command()
+def rebuild(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete the Delta tables below lake/sales/ and write them again from what is published, batch by batch.
+
+    For a table that was damaged or deleted; `sluice reconcile sales --verify` says so. Nothing else changes, and what is killed on the
+    way is finished by the next `sluice ingest` of any feed of sales. It takes as long as all batches together took Spark. Earlier versions
+    of the tables are gone then.
+
+    Example: sluice sales rebuild --yes
+    """
+    from include.ingestion.run import Run
+    from include.ingestion.steps.deliver import deliver
+    from include.stores.sales.lake import rebuild as delete_and_deliver_again
+    from sluice.runtime import command_run_id, now, open_ledger, open_ports, settings
+
+    if not yes:
+        typer.confirm("Delete the Delta tables of sales and write them again?", abort=True)
+    where, spec = settings(), feed_named("sales")
+    with open_ports(where, spec, print) as ports, open_ledger(where) as ledger:
+        run = Run(command_run_id("rebuild"), now())
+        delete_and_deliver_again(ports, spec, run, ledger)
+        delivered = deliver(ports, spec, run)
+        ports.say(f"{delivered.batches} batches delivered")
 
 
 def _show(

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import datetime as dt
 import io
+import random
 import subprocess
 import sys
 from collections import defaultdict
@@ -62,6 +63,24 @@ class Shop:
         """Rounds of these feeds, or of all, until nothing is left."""
         for feed in feeds or FEEDS:
             until_empty(self.ports[feed], feed_named(feed), self.run(), Progress())
+
+    def live_through(self, stream: Sequence[naive.File], dice: random.Random) -> None:
+        """Land the files of a stream under names of their own or those they overwrite, with runs of any feed in between."""
+        names: dict[tuple[str, int], str] = {}
+        waiting: set[str] = set()
+        for file in stream:
+            replaced = names.get((file.feed, file.supersedes or 0))
+            if replaced in waiting:
+                self.drain(file.feed)
+                waiting = {key for key in waiting if f"/{file.feed}/" not in key}
+            name = f"{file.seq}.csv" if replaced is None else replaced.rsplit("/", 1)[-1]
+            date = file.date if replaced is None else dt.date.fromisoformat(replaced.split("dt=")[1][:10])
+            names[file.feed, file.seq] = self.land(file.feed, name, *file.rows.values(), date=date)
+            waiting.add(names[file.feed, file.seq])
+            if dice.random() < 0.15:
+                self.ingest(file.feed)
+                waiting = {key for key in waiting if f"/{file.feed}/" not in key}
+        self.drain()
 
     def files(self) -> list[naive.File]:
         """The published files with the rows that were landed, as the ledger orders them."""

@@ -9,7 +9,7 @@ import pytest
 from include.ingestion.batch import Batch
 from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, UsageError
 from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import Say
+from include.ingestion.ports import Job, Say
 from tests.integration.trade import Killed, Trade, dies
 
 
@@ -58,7 +58,7 @@ def test_the_outbox_is_the_groups_and_delivered_in_the_order_of_its_batches(trad
         with pytest.raises(Killed):
             trade.ingest(feed)
     for results, deliver in zip(trade.results.values(), delivers, strict=True):
-        results.deliver = lambda batch, say, deliver=deliver: (order.append((batch.number, batch.feed)), deliver(batch, say))[1]  # type: ignore[method-assign,misc]
+        results.deliver = lambda batch, job, say, deliver=deliver: (order.append((batch.number, batch.feed)), deliver(batch, job, say))[1]  # type: ignore[method-assign,misc]
     trade.ingest("parties")
     assert order == [(1, "orders"), (2, "parties")]
     undelivered = trade.ledger.rows("select feed, seq from file where delivered_at is null")
@@ -73,11 +73,12 @@ def test_tables_of_one_writer_are_delivered_under_the_lease_by_whoever_holds_it(
     results = trade.results["orders"]
     deliver = results.deliver
 
-    def delivers(batch: Batch, say: Say) -> None:
+    def delivers(batch: Batch, job: Job, say: Say) -> None:
+        assert (job, [file.seq for file in batch.files]) == (trade.job, [1])
         with pytest.raises(FeedBusy) as busy:
             trade.ledger.take_lease(trade.specs["parties"], trade.run(run_id="another"))
         held.append(busy.value.holder)
-        deliver(batch, say)
+        deliver(batch, job, say)
 
     results.deliver = delivers  # type: ignore[method-assign]
     trade.land("orders", "1.csv", "a 1.00")

@@ -145,22 +145,7 @@ def test_dimensions_that_come_after_their_facts_settle_what_was_unknown_before_t
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_a_stream_of_all_five_feeds_gives_the_naive_evaluations_cells_in_whatever_batches_it_comes(shop: Shop, seed: int) -> None:
-    dice = random.Random(seed)
-    names: dict[tuple[str, int], str] = {}
-    waiting: set[str] = set()
-    for file in stream(seed, files=24):
-        replaced = names.get((file.feed, file.supersedes or 0))
-        if replaced in waiting:
-            shop.drain(file.feed)
-            waiting = {key for key in waiting if f"/{file.feed}/" not in key}
-        name = f"{file.seq}.csv" if replaced is None else replaced.rsplit("/", 1)[-1]
-        date = file.date if replaced is None else dt.date.fromisoformat(replaced.split("dt=")[1][:10])
-        names[file.feed, file.seq] = shop.land(file.feed, name, *file.rows.values(), date=date)
-        waiting.add(names[file.feed, file.seq])
-        if dice.random() < 0.15:
-            shop.ingest(file.feed)
-            waiting = {key for key in waiting if f"/{file.feed}/" not in key}
-    shop.drain()
+    shop.live_through(stream(seed, files=24), random.Random(seed))
     found = shop.proven()
     assert found.unresolved
     assert found.warnings

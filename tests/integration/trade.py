@@ -19,7 +19,7 @@ from include.ingestion.batch import Attempt, Batch, BatchFile
 from include.ingestion.contract import MONEY, Column, Contract, Stored
 from include.ingestion.feed import FeedSpec, OverwritePolicy
 from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import ObjectStore, Ports, Say
+from include.ingestion.ports import Job, ObjectStore, Ports, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Scope
 from include.ingestion.reconcile.reconcile import Reconciled, reconcile
@@ -129,7 +129,7 @@ class TradeResults:
             )
         return {"names": len({name for one in produced for name in one["sums"]})}
 
-    def deliver(self, batch: Batch, say: Say) -> None:  # noqa: ARG002 (the port's)
+    def deliver(self, batch: Batch, job: Job, say: Say) -> None:  # noqa: ARG002 (the port's)
         assert batch.feed == self._feed
         self.delivered.append((batch.number, batch.feed))
 

@@ -31,6 +31,12 @@ def test_a_session_of_our_own_is_told_where_s3_is() -> None:
     assert conf["spark.ui.enabled"] == "true"
 
 
+def test_a_session_of_our_own_that_is_given_deltas_jars_is_told_to_use_them() -> None:
+    with_jars = (("spark.jars", "/jars/hadoop-aws-3.4.2.jar,/jars/delta-spark_4.1_2.13-4.4.0.jar"),)
+    assert session.cluster_conf(SparkSettings("local[2]", conf=with_jars), S3).items() >= session.DELTA.items()
+    assert not session.cluster_conf(SparkSettings("local[2]"), S3).keys() & session.DELTA.keys()
+
+
 def test_without_keys_the_cluster_finds_its_own_role() -> None:
     conf = session.cluster_conf(SparkSettings("yarn"), S3Settings("bucket"))
     assert not [name for name in conf if "key" in name or "credentials" in name or "endpoint" in name.removesuffix("endpoint.region")]

@@ -12,4 +12,5 @@ CUSTOMER = FeedSpec(
     contract=CONTRACT,
     endings=EVERY_FORMAT,
     overwrite=OverwritePolicy.SUPERSEDE,
+    delivers_alone=True,
 )

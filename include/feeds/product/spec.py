@@ -12,4 +12,5 @@ PRODUCT = FeedSpec(
     contract=CONTRACT,
     endings=EVERY_FORMAT,
     overwrite=OverwritePolicy.SUPERSEDE,
+    delivers_alone=True,
 )

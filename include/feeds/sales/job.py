@@ -70,7 +70,7 @@ class FactsRequest:
         Raises:
             ValueError: a format that this code does not know.
         """
-        _check(said)
+        check_format(said)
         return cls(**{**said, "files": _files(said["files"]), "superseded": _files(said["superseded"])})
 
 
@@ -109,7 +109,7 @@ class DimensionRequest:
         Raises:
             ValueError: a format that this code does not know.
         """
-        _check(said)
+        check_format(said)
         facts = tuple(
             PublishedFacts(
                 one["file_id"],
@@ -133,6 +133,6 @@ def _files(said: Sequence[Mapping[str, Any]]) -> tuple[StarFile, ...]:
     )
 
 
-def _check(said: Mapping[str, Any]) -> None:
+def check_format(said: Mapping[str, Any]) -> None:
     if said["format"] != FORMAT:
         raise ValueError(f"a request of format {said['format']!r}; this code reads format {FORMAT}")

@@ -12,4 +12,5 @@ STORE = FeedSpec(
     contract=CONTRACT,
     endings=EVERY_FORMAT,
     overwrite=OverwritePolicy.SUPERSEDE,
+    delivers_alone=True,
 )

@@ -30,6 +30,8 @@ class Code(enum.StrEnum):
     REFERENCE_DIFFERS = "reference_differs"
     DETECTIONS_MISSING = "detections_missing"
     DETECTIONS_DIFFER = "detections_differ"
+    LAKE_MISSING = "lake_missing"
+    LAKE_DIFFERS = "lake_differs"
     COUNTS_DIFFER = "counts_differ"
     AMOUNTS_DIFFER = "amounts_differ"
     UNREFERRED = "unreferred"

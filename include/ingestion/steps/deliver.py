@@ -56,7 +56,7 @@ def _drain(ports: Ports, spec: FeedSpec, run: Run) -> Delivered:
     if batches or files:
         write_journal(ports, spec, [batch.number for batch in batches], [one.file.file_id for one in files])
     for batch in batches:
-        for_feed(ports, spec, batch.feed)[0].results.deliver(batch, ports.say)
+        for_feed(ports, spec, batch.feed)[0].results.deliver(batch, ports.job, ports.say)
         ports.ledger.delivered_batch(batch)
     for undelivered in files:
         location, key = _deliver_file(ports, for_feed(ports, spec, undelivered.file.feed)[1], undelivered)

@@ -102,8 +102,8 @@ class Books(LedgerSession):
             (spec.name, after, _PAGE),
         ):
             for row in page:
-                folder = keys.attempt_folder(spec.name, row["batch"], row["attempt"])
-                names = [keys.in_attempt(folder, name) for name in _OF_AN_ATTEMPT]
+                folders = keys.attempt_folder(spec.name, row["batch"], row["attempt"]), keys.delivery_folder(spec.name, row["batch"])
+                names = [keys.in_attempt(folder, name) for folder in folders for name in _OF_AN_ATTEMPT]
                 names += [ref["key"] for ref in (row["objects"] or {}).values()]
                 yield from (Expected(bucket, key, "attempt", row["batch"], required=False) for key in names)
             after = page[-1]["batch"]

@@ -8,7 +8,7 @@ from include.ingestion.batch import Batch
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import Undelivered
 from include.ingestion.run import Run
-from include.stores.ledger.batches import batch_from
+from include.stores.ledger.batches import FILES_OF_BATCHES, batch_from
 from include.stores.ledger.files import IN_THE_OUTBOX, ledger_file
 from include.stores.ledger.session import LedgerSession
 
@@ -17,11 +17,18 @@ class Outbox(LedgerSession):
     """What deliver has to do, and that it was done. Both may be repeated."""
 
     def undelivered_batches(self, spec: FeedSpec) -> list[Batch]:
-        """The batches of the group, in their order."""
+        """The batches of the group with their files, in their order."""
         found = self.rows(
             "select * from batch where group_name = %s and state = 'published' and delivered_at is null order by batch", (spec.group,)
         )
-        return [batch_from(row, ()) for row in found]
+        files = self.rows(FILES_OF_BATCHES, (spec.group, [row["batch"] for row in found])) if found else []
+        return [batch_from(row, [file for file in files if file["batch"] == row["batch"]]) for row in found]
+
+    def deliver_again(self, spec: FeedSpec, token: int) -> int:
+        """Put every published batch of the group back into the outbox, for what follows them is to be made anew. How many."""
+        with self.fenced(spec, token) as cursor:
+            cursor.execute("update batch set delivered_at = null where group_name = %s and state = 'published'", (spec.group,))
+            return cursor.rowcount
 
     def undelivered_files(self, spec: FeedSpec) -> list[Undelivered]:
         """Files of the group in an end state for which something may be left to do, in seq order."""

@@ -11,15 +11,17 @@ import pyarrow as pa
 from psycopg import sql
 
 from include.feeds.sales.job import DIMENSION_JOB, DimensionRequest
+from include.feeds.sales.lake import DIMENSION_LAKE_JOB, GROUP, LakeDimensionRequest
 from include.feeds.sales.star import PRODUCT, Dimension
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch
-from include.ingestion.ports import ObjectStore, Say
+from include.ingestion.ports import Job, ObjectStore, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Pass
 from include.stores.ledger.session import Cursor, LedgerSession
 from include.stores.sales.books import DimensionBooks
-from include.stores.sales.facts import put_unusual, star_file
+from include.stores.sales.facts import DELIVERY, put_unusual, star_file
+from include.stores.sales.lake import LakeBooks
 from include.stores.sales.shadow import SHADOW_ATTEMPT, StarShadows
 from include.stores.sales.state import copy_in, dimension_objects, file_dates, point_at, published_facts, read_tables
 
@@ -47,7 +49,7 @@ class DimensionResults:
         self._ledger = ledger
         self._store = store
         self._bucket = bucket
-        self.passes: Sequence[Pass] = DimensionBooks(dimension, ledger).passes
+        self.passes: Sequence[Pass] = (*DimensionBooks(dimension, ledger).passes, LakeBooks(dimension.feed, ledger).lake)
         said = [name for name in dimension.upserts.names if name not in {"seq", "file_id", "surrogate", "superseded"}]
         self.shadows = StarShadows(store, bucket, self._asked_in_shadow, "upserts", ("file_id", said))
 
@@ -129,8 +131,21 @@ class DimensionResults:
         )
         return transaction.rowcount
 
-    def deliver(self, batch: Batch, say: Say) -> None:
-        """Nothing yet lies outside the ledger."""
+    def deliver(self, batch: Batch, job: Job, say: Say) -> None:
+        """Put the dimension into the lake, and its keys into the facts there."""
+        after = dimension_objects(self._ledger, batch.feed, "versions", batch.number + 1)
+        assert after is not None, "its publication points at it"
+        asked = LakeDimensionRequest(
+            feed=batch.feed,
+            batch=batch.number,
+            attempt=DELIVERY,
+            bucket=self._bucket,
+            before=dimension_objects(self._ledger, batch.feed, "versions", batch.number),
+            after=after,
+            output=keys.delivery_folder(batch.feed, batch.number),
+        )
+        job.run(DIMENSION_LAKE_JOB, asked.to_json())
+        say(f"batch {batch.number} is in s3://{self._bucket}/{keys.lake_table(GROUP, self._dimension.table)}")
 
     def tidy(self, say: Say) -> None:
         """Nothing grows that could be merged."""

@@ -9,18 +9,21 @@ from typing import Any
 import pyarrow as pa
 
 from include.feeds.sales.job import FACTS_JOB, FactsRequest, StarFile
-from include.feeds.sales.star import DIMENSIONS, SUMS
+from include.feeds.sales.lake import FACT_SALES, FACTS_LAKE_JOB, GROUP
+from include.feeds.sales.star import DIMENSIONS, FACTS, SUMS
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch, BatchFile
-from include.ingestion.ports import ObjectStore, Say
+from include.ingestion.ports import Job, ObjectStore, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Pass
 from include.stores.ledger.session import Cursor, LedgerSession
 from include.stores.sales.books import FactsBooks
+from include.stores.sales.lake import LakeBooks
 from include.stores.sales.marts import publish_sums
 from include.stores.sales.shadow import SHADOW_ATTEMPT, StarShadows
 from include.stores.sales.state import copy_in, dimension_objects, file_dates, read_tables
 
+DELIVERY = 0  # the number of no attempt
 _TABLES = ("sums", "unresolved", "price_differences")
 
 
@@ -34,7 +37,7 @@ class FactsResults:
         self._ledger = ledger
         self._store = store
         self._bucket = bucket
-        self.passes: Sequence[Pass] = FactsBooks(ledger).passes
+        self.passes: Sequence[Pass] = (*FactsBooks(ledger).passes, LakeBooks(FACTS, ledger).lake)
         self.shadows = StarShadows(
             store,
             bucket,
@@ -85,8 +88,11 @@ class FactsResults:
             "price warnings": produced["price_differences"].num_rows,
         }
 
-    def deliver(self, batch: Batch, say: Say) -> None:
-        """Nothing yet lies outside the ledger."""
+    def deliver(self, batch: Batch, job: Job, say: Say) -> None:
+        """Put the facts into the lake, with the keys of when the batch was published; later dimensions change them in their turn."""
+        asked = self.asked(batch, DELIVERY, keys.delivery_folder(batch.feed, batch.number))
+        job.run(FACTS_LAKE_JOB, asked.to_json())
+        say(f"batch {batch.number} is in s3://{self._bucket}/{keys.lake_table(GROUP, FACT_SALES)}")
 
     def tidy(self, say: Say) -> None:
         """Nothing grows that could be merged."""

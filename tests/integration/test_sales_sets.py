@@ -1,0 +1,103 @@
+"""The finished sets of sales on real S3, PostgreSQL and Spark: all of what is published, all at once, and only what is new is written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+
+from include.feeds.parquet import parquet_table
+from include.feeds.sales.sets import MARTS, NOTHING, SALES_PARTITIONED, Finished
+from include.ingestion import keys
+from include.ingestion.file import ObjectRef
+from include.stores.sales.sets import Sets
+from sluice.runtime import new_id, now
+from tests import naive_sales as naive
+from tests.integration.shop import Shop
+from tests.integration.test_sales import customer, fact, person
+from tests.integration.test_sales_lake import product
+from tests.integration.trade import Killed
+
+
+def sets_of(shop: Shop) -> Sets:
+    return Sets(shop.ledger, shop.store, shop.bucket, shop.ports["sales"].job, new_id)
+
+
+def read(shop: Shop, table: str) -> list[dict[str, Any]]:
+    """The rows of a set as a reader finds them: by what the one object names, exactly."""
+    named = json.loads(shop.store.read_bytes(shop.bucket, keys.finished_sets("sales")))["objects"][table]
+    rows: list[dict[str, Any]] = []
+    for ref in named:
+        folders = dict(part.split("=") for part in ref["key"].split("/") if "=" in part)
+        body = shop.store.read_bytes(shop.bucket, ref["key"], ref["etag"])
+        rows += [{**row, **folders} for row in parquet_table(body).to_pylist()]
+    return rows
+
+
+def proven(shop: Shop) -> Finished:
+    """The sets, once they are what PostgreSQL has published."""
+    shop.proven()
+    for mart, schema in MARTS.items():
+        found = [tuple(row[name] for name in schema.names) for row in read(shop, mart)]
+        assert sorted(found, key=repr) == sorted(shop.table(mart, ", ".join(schema.names)), key=repr)
+    files = naive.in_force_of(shop.files(), naive.FACTS)
+    expected = {(file.file_id, line): row for file, line, row in naive.lines(files)}
+    found = {(row["_file_id"], row["_line"]): row for row in read(shop, SALES_PARTITIONED)}
+    assert found.keys() == expected.keys()
+    assert len(read(shop, SALES_PARTITIONED)) == len(expected)
+    for line, row in found.items():
+        said = expected[line]
+        assert (int(row["store_id"]), row["sales_month"]) == (said["store_id"], f"{said['sales_date']:%Y-%m}")
+        assert (row["customer_id"], row["total_cost"], row["sales_date"]) == (said["customer_id"], said["total_cost"], said["sales_date"])
+    return sets_of(shop).now()
+
+
+def test_all_sets_appear_at_once_and_only_changed_months_are_written_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sets_of(shop).now() == NOTHING
+    shop.land("sales", "a.csv", fact(1, cost="3.00"), fact(2, 2, cost="4.00"), fact(1, day="2026-02-01"))
+    shop.land("customer", "c.csv", customer(1))
+    shop.drain("sales", "customer")
+    sets_of(shop).refresh(now(), shop.said.append)
+    first = proven(shop)
+    assert sorted(first.months) == ["2026-02", "2026-03"]
+
+    shop.land("sales", "b.csv", fact(3, day="2026-03-31"))
+    shop.land("sales_team", "t.csv", person(1))
+    shop.drain("sales", "sales_team")
+    with monkeypatch.context() as patch:
+        kill_before_the_switch(shop, patch)
+        with pytest.raises(Killed):
+            sets_of(shop).refresh(now(), shop.said.append)
+    assert sets_of(shop).now() == first
+    assert len(read(shop, SALES_PARTITIONED)) == 3
+    sets_of(shop).refresh(now(), shop.said.append)
+    second = proven(shop)
+    assert second.batch == 4
+
+    shop.land("sales", "b.csv", fact(4, day="2026-03-30"))
+    shop.land("product", "p.csv", product(5, "nothing that is sold"))
+    shop.drain("sales", "product")
+    third = sets_of(shop).refresh(now() + dt.timedelta(hours=2), shop.said.append)
+    assert proven(shop) == third
+    assert of_month(third, "2026-02") == of_month(second, "2026-02")
+    assert of_month(third, "2026-03").isdisjoint(of_month(second, "2026-03"))
+    there = {stamp.key for stamp in shop.store.objects(shop.bucket, "lake/sales/")}
+    assert third.keys | second.keys <= there
+    assert not {key for key in there if "/set=" in key} - third.keys - second.keys
+
+
+def of_month(finished: Finished, month: str) -> set[str]:
+    return {ref["key"] for ref in finished.objects[SALES_PARTITIONED] if ref["sales_month"] == month}
+
+
+def kill_before_the_switch(shop: Shop, patch: pytest.MonkeyPatch) -> None:
+    put = shop.store.put
+
+    def put_all_but_the_switch(bucket: str, key: str, *more: Any, **named: Any) -> ObjectRef:
+        if key == keys.finished_sets("sales"):
+            raise Killed
+        return put(bucket, key, *more, **named)
+
+    patch.setattr(shop.store, "put", put_all_but_the_switch)
