@@ -107,7 +107,7 @@ def tasks_of(task_ids: Sequence[str]) -> str:
 
 def schedule(dag: Any) -> str:
     """When a DAG runs, in words."""
-    from airflow.sdk import CronPartitionTimetable
+    from airflow.sdk import Asset, CronPartitionTimetable
 
     told = dag.schedule
     if told is None:
@@ -118,6 +118,8 @@ def schedule(dag: Any) -> str:
         return f"`{told}`"
     if isinstance(told, CronPartitionTimetable):
         return f"`{told.expression}`, for the date before; any dates by Backfill"
+    if isinstance(told, Asset):
+        return f"when `{told.name}` is updated"
     return f"`{told.timetable.expression}`, and as soon as something lands"
 
 

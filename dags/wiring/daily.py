@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from dags.wiring.failures import explained, record_failure
 from dags.wiring.params import MOST_FILES, refuse_unknown, run_id
 from dags.wiring.ports import open_ports
+from dags.wiring.published import published_asset, was_published
 from include.feeds import feed_named
 from include.ingestion.errors import UsageError
 from include.ingestion.run import Run
@@ -90,7 +91,7 @@ def _steps(spec: FeedSpec, ingest_when: TriggerRule) -> tuple[XComArg, XComArg]:
     """The four tasks of a feed; of them those that take the lease first and last."""
     told = partial(record_failure, spec.name)
     asked = ask.override(on_failure_callback=told)(spec.name)
-    ingested = ingest.override(on_failure_callback=told, trigger_rule=ingest_when)(spec.name)
+    ingested = ingest.override(on_failure_callback=told, trigger_rule=ingest_when, outlets=[was_published(spec)])(spec.name)
     verified = verify.override(on_failure_callback=told)(spec.name)
     asked >> ingested >> verified >> reprocess.override(on_failure_callback=told)(spec.name)
     return ingested, verified
@@ -115,6 +116,8 @@ def ingest(feed: str) -> dict[str, Any]:
     progress = Progress()
     with _day(feed) as (ports, spec, run, date):
         files = ingest_date(ports, spec, run, date, progress)
+        if progress.published:
+            get_current_context()["outlet_events"][was_published(spec)].add(published_asset(spec.group))
         published = ", ".join(f"{count} {name}" for name, count in progress.published.items()) or "nothing"
         ports.say(f"{account(spec.name, date, files)}; by this run {progress.registered} registered, published {published}")
     return dataclasses.asdict(progress)

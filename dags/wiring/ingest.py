@@ -29,6 +29,7 @@ from dags.wiring.failures import explained, record_failure
 from dags.wiring.landing import landing_asset, more_waits
 from dags.wiring.params import by_hand, run_from
 from dags.wiring.ports import now, open_ports
+from dags.wiring.published import published_asset, was_published
 from include.feeds import feed_named
 from include.ingestion.ingest import waiting_for_others
 from include.ingestion.steps.process import Processed
@@ -77,7 +78,7 @@ def _five_steps(spec: FeedSpec) -> None:
     processed = process(spec.name, found)
     judged >> processed
     published = publish(spec.name, found, processed)
-    published >> deliver.override(outlets=[more_waits(spec)])(spec.name, found)
+    published >> deliver.override(outlets=[more_waits(spec), was_published(spec)])(spec.name, found)
 
 
 @task(trigger_rule=UNLESS_ONE_FAILED, execution_timeout=dt.timedelta(minutes=30))
@@ -138,6 +139,8 @@ def deliver(feed: str, found: Json) -> Json:
         ports.say(summary(run, found, processed, published, delivered))
     if processed and delivered.waiting:  # a run that did nothing does not call for another
         context["outlet_events"][more_waits(spec)].add(landing_asset(spec))
+    if delivered.batches:
+        context["outlet_events"][was_published(spec)].add(published_asset(spec.group))
     return dataclasses.asdict(delivered)
 
 

@@ -22,6 +22,7 @@ EXPECTED = {
     "dimensions_ingest",
     "sales_daily",
     "sales_ingest",
+    "sales_marts",
     "sales_replay",
     "transactions_daily",
     "transactions_follow",
@@ -151,7 +152,7 @@ def landings_of(schedule: Any) -> list[Any]:
 @pytest.mark.parametrize(("dag_id", "feeds"), INGESTS.items())
 def test_what_still_waits_of_a_feed_wakes_the_dag_that_takes_it(dags: dict[str, DAG], dag_id: str, feeds: dict[str, str]) -> None:
     told = {task.task_id: [alias.name for alias in task.outlets] for task in dags[dag_id].tasks if task.outlets}
-    assert told == {f"{group}deliver": [f"sluice_more_{feed}_waits"] for feed, group in feeds.items()}
+    assert told == {f"{group}deliver": [f"sluice_more_{feed}_waits", f"sluice_{feed}_was_published"] for feed, group in feeds.items()}
 
 
 @pytest.mark.parametrize(("dag_id", "feed"), [(dag_id, feed) for dag_id, feeds in INGESTS.items() for feed in feeds])
@@ -164,6 +165,15 @@ def test_the_form_of_a_feeds_ingest_offers_its_limits_and_every_threshold_within
     for parameter in FEEDS[feed].parameters:
         param = params.get_param(parameter.name)
         assert (param.value, param.schema["minimum"], param.schema["maximum"]) == (parameter.default, parameter.minimum, parameter.maximum)
+
+
+def test_what_is_published_of_sales_and_its_dimensions_refreshes_the_marts(dags: dict[str, DAG]) -> None:
+    asset = dags["sales_marts"].schedule
+    assert (asset.name, asset.uri) == ("sluice_published_sales", "x-sluice://published/sales/")
+    assert [task.task_id for task in dags["sales_marts"].tasks] == ["refresh"]
+    told = {task.task_id: [alias.name for alias in task.outlets] for task in dags["sales_daily"].tasks if task.outlets}
+    feeds = (*INGESTS["dimensions_ingest"], "sales")
+    assert told == {f"{feed}.ingest": [f"sluice_{feed}_was_published"] for feed in feeds}
 
 
 def test_reading_the_dag_files_imports_nothing_heavy() -> None:

@@ -1,0 +1,28 @@
+"""What is made of published results for those who do not ask PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import partial
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+
+from dags.wiring.failures import explained, record_failure
+from dags.wiring.ports import new_id, now, open_ports
+from include.feeds import feed_named
+
+
+def refresh_marts(feed: str) -> None:
+    """Add the task that refreshes the finished sets of sales to a DAG; its failures are told under a feed's name."""
+    _refresh.override(task_id="refresh", on_failure_callback=partial(record_failure, feed))(feed)
+
+
+@task(execution_timeout=dt.timedelta(hours=4))
+def _refresh(feed: str) -> dict[str, Any]:
+    """Write what is new of the sets and let people see it, all at once."""
+    from include.stores.sales.sets import Sets
+
+    with explained(get_current_context()), open_ports(feed_named(feed)) as ports:
+        made = Sets(ports.ledger, ports.store, ports.bucket, ports.job, new_id).refresh(now(), ports.say)  # type: ignore[arg-type]
+    return {"batch": made.batch, "delta_version": made.delta_version, "months": len(made.months)}
