@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from certificate.places import KINDS, OFTEN_REACHED, WEIGHTS, Effect, Strike, Target, When, effects_of, moments_of
 
-_COMMON_SHARE = 0.85
+_COMMON_SHARE = 0.75
 _LONGEST_DELAY = 0.6
 _PRODUCER = "producer"
 _RESTORE = "restore"
@@ -28,15 +28,17 @@ class Draw:
         """A blow at the ingest (or what it stands on), or at the producer."""
         kind = _PRODUCER if producer else self._kind()
         target = self.chance.choice(KINDS[kind])
-        effects = effects_of(target)
-        if len(effects) > 1 and self.chance.random() < _COMMON_SHARE:
-            effects = tuple(effect for effect in effects if effect in OFTEN_REACHED)
-        when, effect = self._least_struck(target, effects)
+        if self.chance.random() < _COMMON_SHARE:
+            when, effect = self._often_reached(target)
+            nth = 1
+        else:
+            when, effect = self._least_struck(target, effects_of(target))
+            nth = self.chance.choice((1, 1, 2, 3))
         return Strike(
             target,
             when,
             effect,
-            nth=self.chance.choice((1, 1, 1, 1, 1, 1, 2, 3)),
+            nth,
             delay=round(self.chance.uniform(0, _LONGEST_DELAY), 3) if when is When.DURING else 0.0,
             hits=self.chance.choice((1, 2, 5)) if target.is_fault else 1,
         )
@@ -44,6 +46,12 @@ class Draw:
     def _kind(self) -> str:
         kinds = [kind for kind in self.kinds if kind in WEIGHTS and kind != _PRODUCER]
         return self.chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+
+    def _often_reached(self, target: Target) -> tuple[When, Effect]:
+        """Right before or after what nearly every run does, where the target allows it: the blow falls."""
+        effects = [effect for effect in effects_of(target) if effect in OFTEN_REACHED] or effects_of(target)
+        moments = [when for when in moments_of(target) if when is not When.DURING] or moments_of(target)
+        return self.chance.choice(moments), self.chance.choice(effects)
 
     def _least_struck(self, target: Target, effects: Sequence[Effect]) -> tuple[When, Effect]:
         places = [(when, effect) for when in moments_of(target) for effect in effects]
