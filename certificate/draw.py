@@ -69,10 +69,14 @@ class Draw:
 
     def restored(self, ends: Sequence[int]) -> tuple[int, int] | None:
         """Before which wave the ledger is backed up, and before which, one of `ends`, it is restored; None in most rounds."""
-        if _RESTORE not in self.kinds or (self.chance.random() >= _RESTORED_SHARE and set(self.kinds) != {_RESTORE}):
+        if _RESTORE not in self.kinds or (self.chance.random() >= _RESTORED_SHARE and not self._only_restores):
             return None
         restored = self.chance.choice(ends)
         return self.chance.randrange(restored), restored
+
+    @property
+    def _only_restores(self) -> bool:
+        return set(self.kinds) == {_RESTORE}
 
     def of_reconcile(self) -> Strike:
         """A blow at the reconcile that brings a restored ledger up to date."""
@@ -81,5 +85,5 @@ class Draw:
 
     def shares(self, blows: int, waves: int) -> list[int]:
         """How many blows each wave gets."""
-        counted = Counter(self.chance.choices(range(waves), k=blows if set(self.kinds) != {_RESTORE} else 0))
+        counted = Counter(self.chance.choices(range(waves), k=0 if self._only_restores else blows))
         return [counted[wave] for wave in range(waves)]
