@@ -31,6 +31,7 @@ class Work(enum.Enum):
     INGEST = "sluice ingest --until-empty"
     PRODUCE = "sluice produce"
     RECONCILE = "sluice reconcile --collect --grace 0"
+    FOLLOW_UP = "what follows the ingest, when what nobody reads any more is old"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Task:
     """What a victim is asked to do.
 
     Attributes:
+        domain: whose feeds it works on.
+        feeds: in which order.
         environment: the variables of `sluice env`, with the history's own bucket and schema.
         run_id: how the ledger names the run; a retry has the id of the run before it.
         lease_seconds: how long a lease lasts unless renewed; 60 in life, a few here, so that a death costs seconds.
@@ -48,7 +51,8 @@ class Task:
         patient: wait for another holder of the lease, as the command does; else stop with its line, as a scheduled task does.
     """
 
-    feed: str
+    domain: str
+    feeds: tuple[str, ...]
     environment: Mapping[str, str]
     run_id: str
     parameters: Mapping[str, int]
@@ -194,4 +198,9 @@ def _live(task: Task, pipe: Connection) -> None:
     os._exit(code)
 
 
-_WORKS = {Work.INGEST: work.ingest, Work.PRODUCE: work.produce_chunks, Work.RECONCILE: work.reconcile_all}
+_WORKS = {
+    Work.INGEST: work.ingest,
+    Work.PRODUCE: work.produce_chunks,
+    Work.RECONCILE: work.reconcile_all,
+    Work.FOLLOW_UP: work.follow_up_later,
+}
