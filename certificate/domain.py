@@ -22,13 +22,15 @@ class FollowUp:
     Attributes:
         do: makes it, unless it is made of what is published now; the ports are those of the first feed.
         done: whether it is made of what is published now, as the conductor sees it.
-        leftovers: objects of earlier ones that nothing refers to and that should be gone; `do` was called for `later` before.
-        later: how many seconds after now what nobody reads any more is old enough to go.
+        named: the objects that people find now.
+        written: all objects that are there, those that died before they were finished among them.
+        later: how many seconds after now all is old enough to go that was not named when `do` is called then, and is not after it.
     """
 
     do: Callable[[Ports, float], None]
     done: Callable[[History], bool]
-    leftovers: Callable[[History], list[str]]
+    named: Callable[[History], set[str]]
+    written: Callable[[History], set[str]]
     later: float
 
 

@@ -20,9 +20,10 @@ def tidied(history: History, stream: Stream, *, archive: bool) -> list[str]:
     keys = unreferred(history)
     follows = history.domain.follow_up
     if follows is not None:
+        named = follows.named(history)
         made = Victim(dataclasses.replace(task, work=Work.FOLLOW_UP)).end()
         if made.code:
             return [f"what follows the ingest failed: {made.sentence or made.crash}"]
-        keys += follows.leftovers(history)
+        keys += sorted(follows.written(history) - named - follows.named(history))
     left = [f"nothing refers to {key}" for key in keys]
     return differences + left + [f"the ledger names {key}, which is not there" for key in missing(history)]

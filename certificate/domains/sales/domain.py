@@ -42,5 +42,5 @@ SALES = Domain(
     never=frozenset({Effect.DETECTION_FILE, Effect.MERGE}),
     kinds_without=frozenset({"worker"}),
     blows=30,
-    follow_up=FollowUp(refresh, lake.sets_are_current, lake.forgotten_sets, _OLD_SECONDS),
+    follow_up=FollowUp(refresh, lake.sets_are_current, lake.named_by_the_list, lake.written_by_refreshes, _OLD_SECONDS),
 )

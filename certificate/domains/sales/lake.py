@@ -94,20 +94,15 @@ def sets_are_current(history: History) -> bool:
     return bool(published["batch"] == said["batch"]) and len(commits(history, "fact_sales")) - 1 == said["delta_version"]
 
 
-def forgotten_sets(history: History) -> list[str]:
-    """Objects of refreshes that the list of finished sets does not name, where one refresh in peace came long after all others.
-
-    It keeps what the list before it named, so that readers of that one can end.
-    """
-    named = {ref["key"] for refs in finished(history)["objects"].values() for ref in refs}
-    tokens = {_token(key) for key in named}
-    listed = [stamp.key for name in _WRITTEN_BY_REFRESHES for stamp in history.store.objects(history.bucket, f"{_FOLDER}{name}/")]
-    newest = sorted({_token(key) for key in listed})[-2:]
-    return [key for key in listed if key not in named and _token(key) not in {*tokens, *newest}]
+def named_by_the_list(history: History) -> set[str]:
+    """The objects that people find through the list of finished sets."""
+    return {ref["key"] for refs in finished(history)["objects"].values() for ref in refs}
 
 
-def _token(key: str) -> str:
-    return key.split("/set=", 1)[-1].split("/", 1)[0]
+def written_by_refreshes(history: History) -> set[str]:
+    """Everything that a refresh wrote beside the list."""
+    folders = [f"{_FOLDER}{name}/" for name in _WRITTEN_BY_REFRESHES]
+    return {stamp.key for folder in folders for stamp in history.store.objects(history.bucket, folder)}
 
 
 def _rows(history: History, key: str, partition: dict[str, Any]) -> Iterator[dict[str, Any]]:
