@@ -22,6 +22,7 @@ from certificate.places import Effect, Strike, Target, When
 
 PRELOADED = ("certificate.preloaded",)
 _PATIENCE_SECONDS = 180.0
+"""For each feed of a run: more is a run that hangs."""
 _THEMSELVES = {Target.INGEST, Target.PRODUCER, Target.RECONCILE}
 
 
@@ -97,9 +98,10 @@ class Victim:
     def pid(self) -> int | None:
         return self._process.pid
 
-    def end(self, strike: Callable[[Strike], None] | None = None, patience: float = _PATIENCE_SECONDS) -> Ending:
+    def end(self, strike: Callable[[Strike], None] | None = None, patience: float | None = None) -> Ending:
         """Wait for the end; `strike` is called when the place of a blow that others have to deal is reached."""
         ending = Ending()
+        patience = patience or _PATIENCE_SECONDS * len(self.task.feeds)
         deadline = time.monotonic() + patience
         while True:
             if not self._pipe.poll(max(0.0, deadline - time.monotonic())):
