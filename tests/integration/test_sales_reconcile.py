@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import pytest
 
+from certificate.domain import Domain
+from certificate.domains.sales.domain import SALES
 from certificate.history import History
 from certificate.leftovers import missing, unreferred
 from include.feeds import feed_named
@@ -29,6 +31,7 @@ class AsHistory:
     """A shop as the certificate looks at what is left in a bucket."""
 
     shop: Shop
+    domain: Domain = SALES
 
     def __post_init__(self) -> None:
         self.store, self.bucket, self.rows = self.shop.store, self.shop.bucket, self.shop.ledger.rows
