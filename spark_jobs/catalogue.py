@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.feeds.finance.job import JOB as LATEST_JOB
+from include.feeds.finance.job import LatestRequest
 from include.feeds.sales.job import DIMENSION_JOB, FACTS_JOB, DimensionRequest, FactsRequest
 from include.feeds.sales.lake import CHECK_LAKE_JOB, DIMENSION_LAKE_JOB, FACTS_LAKE_JOB, LakeCheckRequest, LakeDimensionRequest
 from include.feeds.sales.sets import PARTITION_JOB, PartitionRequest
@@ -18,6 +20,7 @@ from spark_jobs.jobs import (
     lake_sales_dimension,
     lake_sales_facts,
     partition_sales,
+    pick_latest_rows,
     sum_sales_facts,
     version_sales_dimension,
 )
@@ -38,6 +41,7 @@ _JOBS = {
     FACTS_LAKE_JOB: SparkJob(FactsRequest.from_json, lake_sales_facts.run),
     DIMENSION_LAKE_JOB: SparkJob(LakeDimensionRequest.from_json, lake_sales_dimension.run),
     CHECK_LAKE_JOB: SparkJob(LakeCheckRequest.from_json, check_sales_lake.run),
+    LATEST_JOB: SparkJob(LatestRequest.from_json, pick_latest_rows.run),
     PARTITION_JOB: SparkJob(PartitionRequest.from_json, partition_sales.run),
 }
 

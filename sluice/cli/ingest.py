@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +16,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_thresholds
+@functools.partial(with_thresholds, choices=True)
 def ingest(
     feed: Annotated[str, typer.Argument(help="The feed, such as transactions.")],
     max_files: Annotated[int, typer.Option(min=1, help="Files a batch takes at most; the rest go into the next.")] = 100,
@@ -30,7 +31,7 @@ def ingest(
     seconds: Annotated[float | None, typer.Option(min=0, help="With --follow: end after so many seconds in any case.")] = None,
     json: Json = False,
     *,
-    thresholds: dict[str, int],
+    thresholds: dict[str, Any],
 ) -> None:
     """Ingest what has landed: discover, gate, process, publish, deliver.
 
