@@ -121,4 +121,4 @@ def by_hand(context: Context) -> bool:
 
 
 def thresholds(spec: FeedSpec, params: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: params[one.name] for one in (*spec.parameters, *spec.choices) if one.name in params}
+    return {one.name: params[one.name] for one in spec.adjustable if one.name in params}

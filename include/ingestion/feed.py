@@ -95,6 +95,11 @@ class FeedSpec:
     retry_seconds: float = 60
     without_reference: str = ""
 
+    @property
+    def adjustable(self) -> tuple[Parameter | Choice, ...]:
+        """Everything of the feed that a run may change."""
+        return self.parameters + self.choices
+
     def retry_after(self, failures: int) -> float:
         """How long to wait (seconds) after so many failures of one file.
 
@@ -111,7 +116,7 @@ class FeedSpec:
         Raises:
             UsageError: an unknown name, a value out of its range, a word that is no choice.
         """
-        known = {one.name: one for one in (*self.parameters, *self.choices)}
+        known = {one.name: one for one in self.adjustable}
         unknown = sorted(given.keys() - known.keys())
         if unknown:
             raise UsageError(f"{self.name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
