@@ -6,7 +6,7 @@ import datetime as dt
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -165,7 +165,7 @@ def finance(
     if to is not None:
         folder = to
 
-        def beside(file: events.EventFile) -> IO[bytes]:
+        def beside(file: events.EventFile) -> BinaryIO:
             path = folder / file.feed / f"dt={file.day.isoformat()}" / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("wb")
@@ -175,7 +175,7 @@ def finance(
         where = settings()
         store = open_store(where)
 
-        def put(file: events.EventFile, out: IO[bytes]) -> None:
+        def put(file: events.EventFile, out: BinaryIO) -> None:
             out.seek(0)
             store.put(where.s3.bucket, file.key, out)
 

@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import BinaryIO
 
 from include.ingestion import keys
 
@@ -63,18 +63,17 @@ def files(wish: Wish) -> Iterator[EventFile]:
                 yield EventFile(feed, wish.first + dt.timedelta(days=place), number, min(count - first, wish.file_rows))
 
 
-def write(wish: Wish, file: EventFile, out: IO[bytes]) -> None:
+def write(wish: Wish, file: EventFile, out: BinaryIO) -> None:
     """Write a file; the same wish makes the same bytes, in whatever order files are written."""
     dice = random.Random(f"{wish.seed} {file.number}")  # noqa: S311 (made to be the same again)
     event = _stock if file.feed == FEEDS[0] else _fund
     before, between, after = (b"[\n", b",\n", b"\n]\n") if file.name.endswith(".json") else (b"", b"\n", b"\n")
     out.write(before)
-    for row in range(file.rows):
-        out.write((between if row else b"") + event(dice, wish, file.day))
+    out.writelines((between if row else b"") + event(dice, wish, file.day) for row in range(file.rows))
     out.write(after)
 
 
-def to_all(wish: Wish, opened: Callable[[EventFile], IO[bytes]], done: Callable[[EventFile, IO[bytes]], None]) -> tuple[int, int]:
+def to_all(wish: Wish, opened: Callable[[EventFile], BinaryIO], done: Callable[[EventFile, BinaryIO], None]) -> tuple[int, int]:
     """Write every file of a wish where `opened` says; how many files and bytes."""
     count = size = 0
     for file in files(wish):
