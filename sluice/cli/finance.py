@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from include.feeds.finance.sets import BY_DAY, FORMATS, GOLD, OUTPUT_FORMAT, SILVER
+from include.feeds.finance.choices import FORMATS, OUTPUT_FORMAT
 from include.ingestion.errors import UsageError
 from sluice.cli.output import Json, print_rows
 
@@ -31,7 +31,7 @@ def silver(as_of: AsOf = None, company: Company = None, limit: Limit = None, jso
 
     Example: sluice finance silver --as-of 12 --json
     """
-    _show("silver", tuple(SILVER.names), as_of, company, limit, json=json)
+    _show("silver", as_of, company, limit, json=json)
 
 
 @app.command()
@@ -40,7 +40,7 @@ def gold(as_of: AsOf = None, company: Company = None, limit: Limit = None, json:
 
     Example: sluice finance gold --as-of 2026-11-21T10:00:00Z --json
     """
-    _show("gold_business_aggregation", tuple(GOLD.names), as_of, company, limit, json=json)
+    _show("gold_business_aggregation", as_of, company, limit, json=json)
 
 
 @app.command()
@@ -49,7 +49,7 @@ def aggregates(as_of: AsOf = None, company: Company = None, limit: Limit = None,
 
     Example: sluice finance aggregates --company 7
     """
-    _show("gold_by_company_sector_exchange_day", tuple(BY_DAY.names), as_of, company, limit, json=json)
+    _show("gold_by_company_sector_exchange_day", as_of, company, limit, json=json)
 
 
 @app.command()
@@ -58,7 +58,7 @@ def partners(as_of: AsOf = None, company: Company = None, limit: Limit = None, j
 
     Example: sluice finance partners --json
     """
-    _show("company_without_partner", ("company_id", "has", "ids"), as_of, company, limit, json=json)
+    _show("company_without_partner", as_of, company, limit, json=json)
 
 
 @app.command()
@@ -87,10 +87,36 @@ def refresh(
         VersionedSets(ledger, open_store(where), where.s3.bucket).write(batch, output_format, print)
 
 
+@app.command()
+def send(
+    to: Annotated[
+        str, typer.Option(envvar="SLUICE_FINANCE_TARGET", metavar="URL", help="An SQLAlchemy URL, such as mysql+pymysql://user:pw@host/db.")
+    ],
+) -> None:
+    """Bring silver and gold to another database: PostgreSQL, MySQL, MariaDB or another that SQLAlchemy knows.
+
+    Only companies in which something changed are written. Each table changes in one transaction with its row in
+    sluice_delivery(target, table, batch) there, so that a repeat changes nothing, whatever was killed. Tables are created where missing.
+    The URL may come from the variable SLUICE_FINANCE_TARGET, which keeps the password out of the list of processes.
+
+    Example: sluice finance send --to mariadb://user:password@warehouse/finance
+    """
+    from include.stores.finance.send import send as bring
+    from include.stores.finance.send import target_at
+    from sluice.runtime import open_ledger, settings
+
+    target = target_at(to)
+    try:
+        with open_ledger(settings()) as ledger:
+            bring(ledger, target, print)
+    finally:
+        target.close()
+
+
 NOTHING = "nothing of finance is published yet; `sluice ingest stocks --until-empty` takes what has landed"
 
 
-def _show(table: str, columns: tuple[str, ...], as_of: str | None, company: int | None, limit: int | None, *, json: bool) -> None:
+def _show(table: str, as_of: str | None, company: int | None, limit: int | None, *, json: bool) -> None:
     from include.stores.finance.views import batch_as_of, table_as_of
     from include.stores.finance.written import exact
     from sluice.runtime import open_ledger, settings
@@ -100,7 +126,7 @@ def _show(table: str, columns: tuple[str, ...], as_of: str | None, company: int 
         batch = batch_as_of(ledger, asked)
         rows = table_as_of(ledger, table, batch, company, limit)
     told = [{name: exact(value) for name, value in row.items()} for row in rows] if json else rows
-    print_rows(told, columns, as_json=json, empty=f"nothing as of batch {batch}" if batch else NOTHING)
+    print_rows(told, rows[0] if rows else (), as_json=json, empty=f"nothing as of batch {batch}" if batch else NOTHING)
 
 
 def moment(as_of: str) -> int | dt.datetime:

@@ -1,16 +1,8 @@
-"""The tables of finance that people read as files, and in which formats."""
+"""The tables of finance that people read."""
 
 from __future__ import annotations
 
 import pyarrow as pa
-
-from include.ingestion.feed import Choice
-
-GROUP = "finance"
-FORMATS = ("parquet", "csv", "delta", "json")
-OUTPUT_FORMAT = Choice(
-    "output_format", "parquet", FORMATS, "The format of the tables below lake/finance/ that follow the batches this run opens."
-)
 
 _ID, _TEXT, _INSTANT = pa.int64(), pa.string(), pa.timestamp("us", "UTC")
 AMOUNT = pa.decimal128(18, 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.feeds.finance.sets import GROUP, OUTPUT_FORMAT
+from include.feeds.finance.choices import GROUP, OUTPUT_FORMAT
 from include.feeds.stocks.contract import STOCKS as CONTRACT
 from include.ingestion.feed import FeedSpec
 from include.ingestion.keys import EVERY_FORMAT

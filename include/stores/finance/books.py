@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from include.feeds.finance.choices import GROUP
 from include.feeds.finance.latest import Latest
-from include.feeds.finance.sets import GROUP
 from include.ingestion import keys
 from include.ingestion.reconcile.finding import Code, Finding
 from include.ingestion.reconcile.look import Look, Pass

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO, Any
 
-from include.feeds.finance.sets import FORMATS, GROUP, TABLES
+from include.feeds.finance.choices import FORMATS, GROUP
+from include.feeds.finance.sets import TABLES
 from include.ingestion import keys
 from include.ingestion.errors import ObjectGone
 from include.ingestion.ports import ObjectStore, Say

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from include.feeds.finance.sets import GROUP
+from include.feeds.finance.choices import GROUP
 from include.ingestion.errors import UsageError
 from include.stores.ledger.session import LedgerSession
 
@@ -49,11 +49,11 @@ def batch_as_of(ledger: LedgerSession, as_of: int | dt.datetime | None) -> int:
     return int(row["batch"])
 
 
-def statement(table: str, *, company: bool = False) -> sql.Composed:
-    """The rows of a table as of the batch `%(batch)s`, in order; with `company` those of the company `%(company)s`."""
+def statement(table: str, *, companies: bool = False) -> sql.Composed:
+    """The rows of a table as of the batch `%(batch)s`, in order; with `companies` those of the companies `%(companies)s`."""
     return sql.SQL("select * from {table}(%(batch)s) where {only} order by {order}").format(
         table=sql.Identifier("finance", f"{table}_as_of"),
-        only=sql.SQL("company_id = %(company)s" if company else "true"),
+        only=sql.SQL("company_id = any(%(companies)s)" if companies else "true"),
         order=sql.SQL(ORDER[table]),
     )
 
@@ -62,7 +62,7 @@ def table_as_of(
     ledger: LedgerSession, table: str, batch: int, company: int | None = None, limit: int | None = None
 ) -> list[dict[str, Any]]:
     """The rows of a table as of a batch."""
-    asked = statement(table, company=company is not None) + sql.SQL(" limit %(limit)s")
+    asked = statement(table, companies=company is not None) + sql.SQL(" limit %(limit)s")
     with ledger.transaction() as cursor:
-        cursor.execute(asked, {"batch": batch, "company": company, "limit": limit})
+        cursor.execute(asked, {"batch": batch, "companies": [company], "limit": limit})
         return [dict(row) for row in cursor.fetchall()]
