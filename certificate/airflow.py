@@ -6,20 +6,22 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
 import psycopg
 
+from certificate.domains import DOMAINS
 from certificate.draw import Draw
+from certificate.found import Snapshot
 from certificate.history import History, drop_beside
 from certificate.places import Effect, Strike, Target, When
 from certificate.report import Round
 from certificate.services import Services
-from certificate.snapshot import Snapshot, taken
-from certificate.stream import After, Stream
+from certificate.snapshot import taken
+from certificate.stream import DAY, After, Stream
 from certificate.tidying import tidied
 from include.ingestion.errors import EnvironmentFailure, SluiceError
 from include.stores.prepare import prepare_ledger
@@ -46,7 +48,8 @@ _STEPS: Mapping[str, Effect] = {
     "gate": Effect.BRONZE,
     "process": Effect.JOB,
     "publish": Effect.PUBLISH,
-    "deliver": Effect.DETECTION_FILE,
+    "deliver": Effect.BATCH_DELIVERED,
+    "refresh": Effect.SETS_JOB,
 }
 
 
@@ -68,7 +71,7 @@ class AirflowHistory(History):
         self.empty_bucket()
         with self.connect() as connection:
             prepare_ledger(connection, self.bucket)
-            self.load_reference(connection, stream)
+            self.load_references(connection, stream)
 
     def let_sweep(self) -> None:
         """Let the next poll list everything, as every ten minutes one does: the files are of past dates."""
@@ -85,20 +88,21 @@ def disturbed(
     bring_up(services.state, all_services(services.state), say=lambda _: None)
     told = environment(services.state)
     dags = Dags(told["AIRFLOW_URL"], told["AIRFLOW_USERNAME"], told["AIRFLOW_PASSWORD"])
-    dag = f"{done.feed}_ingest"
+    domain = DOMAINS[done.feed]
     with TemporaryDirectory(prefix="certificate-") as folder:
-        history = AirflowHistory(told, done.feed, Path(folder))
-        dags.rest(dag)
+        history = AirflowHistory(told, domain, Path(folder))
+        dags.rest(*domain.dags)
         history.make(stream)
-        dags.pause(dag, paused=False)
-        round_ = _Scheduled(services, history, draw, done, dags, dag)
+        for dag in domain.dags:
+            dags.pause(dag, paused=False)
+        round_ = _Scheduled(services, history, draw, done, dags)
         try:
             round_.go(stream, blows)
         except NotFinishedByAirflow as never:
             done.lost += 1
             done.first_difference = done.first_difference or f"lost: {never}"
         finally:
-            dags.rest(dag)
+            dags.rest(*domain.dags)
         compare(done, expected, taken(history))
         left = tidied(history, stream, archive=False)
         done.left_behind += len(left)
@@ -118,8 +122,12 @@ class Dags(AirflowApi):
             time.sleep(_LOOK_EVERY)
         self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
 
-    def rest(self, dag: str) -> None:
-        """Pause it once no run of it is at work: what a run of a paused DAG has not begun, it never does."""
+    def rest(self, *dags: str) -> None:
+        """Pause them, one after another, once no run is at work: what a run of a paused DAG has not begun, it never does."""
+        for dag in dags:
+            self._rest(dag)
+
+    def _rest(self, dag: str) -> None:
         self.pause(dag, paused=True)
         while self._running(dag):
             self.pause(dag, paused=False)
@@ -127,11 +135,13 @@ class Dags(AirflowApi):
                 time.sleep(_LOOK_EVERY)
             self.pause(dag, paused=True)
 
-    def at_work(self, dag: str) -> str:
-        """A task of the DAG that runs now; empty if none does."""
-        path = f"/api/v2/dags/{dag}/dagRuns/~/taskInstances"
-        found = self._ask("GET", path, params={"state": ["running"], "limit": 1}).json()["task_instances"]
-        return str(found[0]["task_id"]) if found else ""
+    def at_work(self, dags: Iterable[str]) -> str:
+        """A task of the DAGs that runs now, without the group it is in; empty if none does."""
+        for dag in dags:
+            path = f"/api/v2/dags/{dag}/dagRuns/~/taskInstances"
+            for found in self._ask("GET", path, params={"state": ["running"], "limit": 1}).json()["task_instances"]:
+                return str(found["task_id"]).rsplit(".", 1)[-1]
+        return ""
 
     def _running(self, dag: str) -> bool:
         found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": ["running"], "limit": 1}).json()
@@ -147,14 +157,13 @@ class _Scheduled:
     draw: Draw
     done: Round
     dags: Dags
-    dag: str
     _chunks: int = 0
 
     def go(self, stream: Stream, blows: int) -> None:
         shares = self.draw.shares(blows, len(stream.waves))
         for wave, share in zip(stream.waves, shares, strict=True):
             self._until(wave.after)
-            cut = chunks(wave.source, stream.scale.rows, self._chunks)
+            cut = chunks(wave.source, stream, self._chunks)
             self._chunks += len(cut)
             self.history.land(dataclasses.replace(wave, objects=wave.objects + cut))
             self.history.let_sweep()
@@ -163,7 +172,7 @@ class _Scheduled:
         self._until(After.FINISHED)
 
     def _until(self, after: After) -> None:
-        reached = self.history.finished if after is After.FINISHED else self.history.registered
+        reached = self.history.reached(After.REGISTERED if after is After.NOTHING else after)
         deadline = time.monotonic() + _WAVE_SECONDS
         while not reached():
             if time.monotonic() > deadline:
@@ -181,7 +190,7 @@ class _Scheduled:
         struck = self._a_task() if target is Target.TASK else process.running(self.services.state, _SCHEDULER)
         if struck is None:
             return
-        effect = _STEPS.get(self.dags.at_work(self.dag), Effect.LISTING)
+        effect = _STEPS.get(self.dags.at_work(self.history.domain.dags), Effect.LISTING)
         token = self._token()
         try:
             struck.kill()
@@ -198,7 +207,7 @@ class _Scheduled:
 
     def _token(self) -> int:
         group = "select lease_token from feed_group where group_name = %s"
-        return int(self.history.rows(group, (self.history.spec.group,))[0]["lease_token"])
+        return int(self.history.rows(group, (self.history.specs[0].group,))[0]["lease_token"])
 
     def _await_new_lease(self, token: int, struck: float) -> None:
         """Until a run has taken the feed after the blow: the token grows with every taking."""
@@ -222,8 +231,8 @@ class _Scheduled:
         return None
 
 
-def chunks(source: bytes, rows: int, before: int) -> tuple[tuple[str, bytes], ...]:
+def chunks(source: bytes, stream: Stream, before: int) -> tuple[tuple[str, bytes], ...]:
     """A producer's chunks as files, numbered on from those before."""
     header, *lines = source.splitlines(keepends=True) or [b""]
-    cut = [header + b"".join(lines[first : first + rows]) for first in range(0, len(lines), rows)]
-    return tuple((f"landing/transactions/dt=2026-11-01/chunk_{before + place}.csv", body) for place, body in enumerate(cut, 1))
+    cut = [header + b"".join(lines[first : first + stream.rows]) for first in range(0, len(lines), stream.rows)]
+    return tuple((f"landing/{stream.produced}/{DAY}/chunk_{before + place}.csv", body) for place, body in enumerate(cut, 1))

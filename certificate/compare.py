@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from certificate.snapshot import Snapshot
+from certificate.found import Snapshot
 
 _LONGEST = 400
 

@@ -18,11 +18,12 @@ _RESTORED_SHARE = 0.4
 
 @dataclass
 class Draw:
-    """`struck` counts the blows of all rounds by place."""
+    """`struck` counts the blows of all rounds by place; `never` are effects that no run of the domain has."""
 
     chance: random.Random
     struck: Counter[str]
     kinds: Sequence[str]
+    never: frozenset[Effect] = frozenset()
 
     def strike(self, *, producer: bool) -> Strike:
         """A blow at the ingest (or what it stands on), or at the producer."""
@@ -32,7 +33,7 @@ class Draw:
             when, effect = self._often_reached(target)
             nth = 1
         else:
-            when, effect = self._least_struck(target, effects_of(target))
+            when, effect = self._least_struck(target, effects_of(target, self.never))
             nth = self.chance.choice((1, 1, 2, 3))
         return Strike(
             target,
@@ -49,7 +50,8 @@ class Draw:
 
     def _often_reached(self, target: Target) -> tuple[When, Effect]:
         """Right before or after what nearly every run does, where the target allows it: the blow falls."""
-        effects = [effect for effect in effects_of(target) if effect in OFTEN_REACHED] or effects_of(target)
+        possible = effects_of(target, self.never)
+        effects = [effect for effect in possible if effect in OFTEN_REACHED] or possible
         moments = [when for when in moments_of(target) if when is not When.DURING] or moments_of(target)
         return self.chance.choice(moments), self.chance.choice(effects)
 
@@ -80,7 +82,7 @@ class Draw:
 
     def of_reconcile(self) -> Strike:
         """A blow at the reconcile that brings a restored ledger up to date."""
-        when, effect = self._least_struck(Target.RECONCILE, effects_of(Target.RECONCILE))
+        when, effect = self._least_struck(Target.RECONCILE, effects_of(Target.RECONCILE, self.never))
         return Strike(Target.RECONCILE, when, effect, delay=round(self.chance.uniform(0, _LONGEST_DELAY), 3))
 
     def shares(self, blows: int, waves: int) -> list[int]:

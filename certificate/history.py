@@ -1,4 +1,4 @@
-"""A fresh history of a feed: a schema and a bucket of its own on running services, and what the conductor asks of them."""
+"""A fresh history of a group of feeds: a schema and a bucket of its own on running services, and what the conductor asks of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from certificate.stream import Stream, Wave
+from certificate.domain import Domain
+from certificate.stream import After, Stream, Wave
 from include.feeds import feed_named
 from include.ingestion.errors import SluiceError
 from include.stores.migrations import schemas_beside
@@ -24,7 +25,8 @@ from include.stores.prepare import prepare_ledger
 from include.stores.s3 import S3Store
 from sluice.runtime import Settings, new_id, settings_from
 
-FINISHED = ("published", "quarantined", "duplicate")
+FINISHED = ("published", "superseded", "quarantined", "duplicate")
+UNDECIDED = ("registered", "replaying")
 
 
 class NotDone(SluiceError):
@@ -34,9 +36,9 @@ class NotDone(SluiceError):
 class History:
     """One history. `environment` is what leads a run to it."""
 
-    def __init__(self, services: Mapping[str, str], feed: str, folder: Path) -> None:
-        self.feed = feed
-        self.spec = feed_named(feed)
+    def __init__(self, services: Mapping[str, str], domain: Domain, folder: Path) -> None:
+        self.domain = domain
+        self.specs = [feed_named(feed) for feed in domain.feeds]
         self.folder = folder
         self.bucket, self.schema = self.names()
         self.options = f"-c search_path={self.schema} -c client_min_messages=warning"
@@ -73,33 +75,34 @@ class History:
         return self.environment | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3_port}", "PGPORT": str(postgres_port)}
 
     def make(self, stream: Stream) -> None:
-        """Schema, bucket, feed, reference."""
+        """Schema, bucket, feeds, references."""
         with psycopg.connect(**self.login(), autocommit=True) as connection:
             drop_beside(connection)
             connection.execute(f"create schema {self.schema}".encode())
         self.client.create_bucket(Bucket=self.bucket)
         with self.connect() as connection:
             prepare_ledger(connection, self.bucket)
-            self.load_reference(connection, stream)
+            self.load_references(connection, stream)
 
-    def load_reference(self, connection: psycopg.Connection[Any], stream: Stream) -> None:
+    def load_references(self, connection: psycopg.Connection[Any], stream: Stream) -> None:
         from sluice.produce.sources import source
         from sluice.reference.loader import load
 
-        path = self.folder / "importance.csv"
-        path.write_bytes(stream.importance)
-        load(
-            source(str(path)),
-            self.store,
-            connection,
-            bucket=self.bucket,
-            feed=self.feed,
-            name="importance",
-            loaded_by="certificate",
-            run_id=None,
-            new_id=new_id,
-            say=lambda _: None,
-        )
+        for (feed, name), body in stream.references.items():
+            path = self.folder / f"{name}.csv"
+            path.write_bytes(body)
+            load(
+                source(str(path)),
+                self.store,
+                connection,
+                bucket=self.bucket,
+                feed=feed,
+                name=name,
+                loaded_by="certificate",
+                run_id=None,
+                new_id=new_id,
+                say=lambda _: None,
+            )
 
     def source_of(self, wave: Wave, number: int) -> str:
         """The file that the producer cuts."""
@@ -115,17 +118,33 @@ class History:
     def registered(self) -> bool:
         """Whether every object that lies in landing now is known as it is."""
         known = {(row["key"], row["etag"]) for row in self.rows("select key, etag from file where latest and location = 'landing'")}
-        listed = self.store.objects(self.bucket, f"landing/{self.feed}/")
-        return all((stamp.key, stamp.etag) in known for stamp in listed if stamp.key.endswith(self.spec.endings))
+        return all(
+            (stamp.key, stamp.etag) in known
+            for spec in self.specs
+            for stamp in self.store.objects(self.bucket, f"landing/{spec.name}/")
+            if stamp.key.endswith(spec.endings)
+        )
+
+    def decided(self) -> bool:
+        """Whether everything that lies in landing is accepted or refused."""
+        (waiting,) = self.rows("select count(*) as files from file where state::text = any(%s)", (list(UNDECIDED),))
+        return waiting["files"] == 0 and self.registered()
 
     def finished(self) -> bool:
-        """Whether nothing is left to do: all files decided, published and delivered, all batches too."""
+        """Whether nothing is left to do: all files decided, published and delivered, all batches too, and what follows them is made."""
         waiting = self.rows(
             """select (select count(*) from file where state::text <> all(%s) or delivered_at is null)
                     + (select count(*) from batch where state = 'open' or (state = 'published' and delivered_at is null)) as left""",
             (list(FINISHED),),
         )
-        return waiting[0]["left"] == 0 and self.registered()
+        follows = self.domain.follow_up
+        return waiting[0]["left"] == 0 and self.registered() and (follows is None or follows.done(self))
+
+    def reached(self, after: After) -> Callable[[], bool]:
+        """Asks whether what has to have happened before a wave has."""
+        return {After.NOTHING: lambda: True, After.REGISTERED: self.registered, After.DECIDED: self.decided, After.FINISHED: self.finished}[
+            after
+        ]
 
     def let_go(self, run_id: str) -> None:
         """What Airflow's callback does for a run that was killed."""
@@ -133,7 +152,7 @@ class History:
 
         ledger = PostgresLedger(self.connect)
         try:
-            ledger.let_go_of_run(self.spec, run_id)
+            ledger.let_go_of_run(self.specs[0], run_id)
         finally:
             ledger.close()
 
@@ -192,10 +211,10 @@ def drop_beside(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def fresh(services: Mapping[str, str], feed: str, stream: Stream) -> Iterator[History]:
+def fresh(services: Mapping[str, str], domain: Domain, stream: Stream) -> Iterator[History]:
     """A history that goes away at the end, unless an error leaves the block: then it is kept to be looked at."""
     with TemporaryDirectory(prefix="certificate-") as folder:
-        history = History(services, feed, Path(folder))
+        history = History(services, domain, Path(folder))
         history.make(stream)
         yield history
     history.remove()

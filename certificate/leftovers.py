@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from certificate.history import History
 
 _REFERRED = """
     select ref ->> 'key' as key from file, jsonb_array_elements(bronze) as ref
     union select rejects ->> 'key' from file where rejects is not null
     union select location_key from file where location_key is not null
-    union select key from state_object
     union select object.value ->> 'key' from batch, jsonb_each(manifest -> 'objects') as object where state = 'published'
-    union select key from detection_file
-    union select key from reference
 """
 _ATTEMPTS = """select format('state/%%s/batch=%%s/attempt=%%s/', feed, lpad(batch::text, 8, '0'), attempt) as folder
                from batch where state in ('published', 'open')
@@ -21,12 +20,16 @@ _ERRORS = "select file_id from file where state::text in ('quarantined', 'discar
 _NOT_MEANT = ("landing/", "fixes/", "data_docs/", "journal/", "lake/")
 
 
+def _referred(history: History) -> list[dict[str, Any]]:
+    return history.rows(f"{_REFERRED} union {history.domain.pointers}")
+
+
 def unreferred(history: History) -> list[str]:
     """Objects that neither a row of the ledger names nor follow from one.
 
     What people put there, pages, the journal and the lake are not meant.
     """
-    referred = {row["key"] for row in history.rows(_REFERRED)}
+    referred = {row["key"] for row in _referred(history)}
     folders = {row["folder"] for row in history.rows(_ATTEMPTS)}
     refused = {str(row["file_id"]) for row in history.rows(_ERRORS)}
     left = []
@@ -49,4 +52,4 @@ def unreferred(history: History) -> list[str]:
 def missing(history: History) -> list[str]:
     """Objects that the ledger names and that are not there."""
     there = {stamp.key for stamp in history.store.objects(history.bucket, "")}
-    return sorted(row["key"] for row in history.rows(_REFERRED) if row["key"] not in there)
+    return sorted(row["key"] for row in _referred(history) if row["key"] not in there)

@@ -17,6 +17,7 @@ from include.ingestion.verdict import Verdict
 from include.stores.ledger import PostgresLedger
 from include.stores.ledger.session import Cursor
 from include.stores.s3 import S3Store
+from spark_jobs.lake import LakeTable
 
 At = Callable[[When, Effect], None]
 
@@ -26,6 +27,7 @@ _WRITES = {
     "detections/": Effect.DETECTION_FILE,
     "error/": Effect.REPORT,
     "journal/": Effect.JOURNAL,
+    "lake/": Effect.SET,
 }
 _IN_STATE = {"request.json": Effect.REQUEST, "manifest.json": Effect.MANIFEST}
 _COPIES = {"error/": Effect.COPY, "archive/": Effect.ARCHIVE}
@@ -37,7 +39,11 @@ def effect_of_write(key: str) -> Effect:
     >>> effect_of_write("state/transactions/batch=00000001/attempt=1/manifest.json").value
     'manifest'
     """
+    if key.startswith("lake/") and key.endswith("/finished.json"):
+        return Effect.SWITCH
     if key.startswith("state/"):
+        if "/delivery/" in key:
+            return Effect.LAKE_MANIFEST
         if "/compacted/" in key:
             return Effect.MERGE
         return _IN_STATE.get(key.rsplit("/", 1)[-1], Effect.STATE)
@@ -158,8 +164,11 @@ class MortalLedger(PostgresLedger):
             super().delivered_file(file_id, run, location, location_key)
 
 
+_JOBS = {"lake_": Effect.LAKE_JOB, "partition_": Effect.SETS_JOB}
+
+
 class MortalJob:
-    """The Spark job as it is."""
+    """The Spark jobs as they are."""
 
     def __init__(self, job: Job, at: At) -> None:
         self._job = job
@@ -169,7 +178,23 @@ class MortalJob:
         self._job.answers()
 
     def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._at(When.BEFORE, Effect.JOB)
+        effect = next((effect for beginning, effect in _JOBS.items() if name.startswith(beginning)), Effect.JOB)
+        self._at(When.BEFORE, effect)
         manifest = self._job.run(name, request)
-        self._at(When.AFTER, Effect.JOB)
+        self._at(When.AFTER, effect)
         return manifest
+
+
+def commit_mortally(at: At) -> None:
+    """Look at the fates around each commit of rows to the lake from now on, in this process."""
+    for name in ("overwrite", "replace_where"):
+        setattr(LakeTable, name, _mortal(getattr(LakeTable, name), at))
+
+
+def _mortal(commit: Callable[..., None], at: At) -> Callable[..., None]:
+    def committed(*said: Any) -> None:
+        at(When.BEFORE, Effect.LAKE_COMMIT)
+        commit(*said)
+        at(When.AFTER, Effect.LAKE_COMMIT)
+
+    return committed

@@ -23,6 +23,9 @@ class Effect(enum.StrEnum):
     MANIFEST = "manifest"
     PUBLISH = "publish commit"
     JOURNAL = "journal entry"
+    LAKE_JOB = "lake job"
+    LAKE_COMMIT = "Delta commit"
+    LAKE_MANIFEST = "lake manifest"
     DETECTION_FILE = "detection file"
     BATCH_DELIVERED = "batch delivered"
     REPORT = "report"
@@ -33,6 +36,9 @@ class Effect(enum.StrEnum):
     FILE_DELIVERED = "file delivered"
     MERGE = "state merge"
     LETTING_GO = "letting go"
+    SETS_JOB = "job of the sets"
+    SET = "set write"
+    SWITCH = "list of finished sets"
     PUT_BACK = "journal entry put back"
     OTHER_WRITE = "another write"
     OTHER_COMMIT = "another commit"
@@ -116,8 +122,11 @@ KINDS: dict[str, tuple[Target, ...]] = {
 WEIGHTS: dict[str, int] = {"ingest": 60, "producer": 8, "network": 16, "postgres": 5, "s3": 6, "worker": 3, "spark": 2, "zombie": 6}
 """How often each kind is drawn in an ordinary round; a restart of Spark costs as much as twenty dead ingest processes."""
 
+IN_LAKE = frozenset({Effect.LAKE_JOB, Effect.LAKE_COMMIT, Effect.LAKE_MANIFEST, Effect.SETS_JOB, Effect.SET, Effect.SWITCH})
+IN_SPARK = (Effect.JOB, Effect.LAKE_JOB, Effect.LAKE_COMMIT, Effect.SETS_JOB)
 IN_S3 = frozenset(
     {
+        *(Effect.LAKE_COMMIT, Effect.LAKE_MANIFEST, Effect.SET, Effect.SWITCH),
         *(Effect.LISTING, Effect.READING, Effect.BRONZE, Effect.REQUEST, Effect.STATE, Effect.MANIFEST, Effect.DETECTION_FILE),
         *(
             Effect.JOURNAL,
@@ -138,26 +147,31 @@ OFTEN_REACHED = frozenset(
         *(Effect.LISTING, Effect.LEASE, Effect.REGISTRATION, Effect.READING, Effect.BRONZE, Effect.VERDICTS, Effect.DECISION),
         *(Effect.ATTEMPT, Effect.REQUEST, Effect.JOB, Effect.STATE, Effect.MANIFEST, Effect.PUBLISH, Effect.FILE_DELIVERED),
         *(Effect.JOURNAL, Effect.BATCH_DELIVERED, Effect.COPY, Effect.DELETE, Effect.ARCHIVE, Effect.LETTING_GO),
+        *IN_LAKE,
     }
 )
 """Effects that nearly every run with files has; the others want luck, and are drawn more seldom so that rounds stay short."""
 
 
-def effects_of(target: Target) -> tuple[Effect, ...]:
-    """The effects of a run beside which striking this target says something."""
+def effects_of(target: Target, never: frozenset[Effect] = frozenset()) -> tuple[Effect, ...]:
+    """The effects of a run beside which striking this target says something, without those that no run of the domain has."""
+    return tuple(effect for effect in _effects_of(target) if effect not in never)
+
+
+def _effects_of(target: Target) -> tuple[Effect, ...]:
     if target is Target.PRODUCER:
         return (Effect.CHUNK,)
     if target in {Target.SPARK, Target.WORKER}:
-        return (Effect.JOB,)
+        return IN_SPARK
     if target is Target.RECONCILE:
         return IN_CATCHING_UP
     of_the_ingest = tuple(effect for effect in Effect if effect not in {Effect.CHUNK, Effect.PUT_BACK})
     if target is Target.INGEST:
         return of_the_ingest
     if target is Target.ZOMBIE:  # inside a transaction it would hold the feed's row, and no other run could begin
-        return (*(effect for effect in of_the_ingest if effect in IN_S3), Effect.JOB)
+        return (*(effect for effect in of_the_ingest if effect in IN_S3), Effect.JOB, Effect.LAKE_JOB, Effect.SETS_JOB)
     in_s3 = target is Target.S3 or target.name.startswith("S3_")
-    return tuple(effect for effect in of_the_ingest if (effect in IN_S3) == in_s3 and effect is not Effect.JOB)
+    return tuple(effect for effect in of_the_ingest if (effect in IN_S3) == in_s3 and (effect in IN_S3 or effect not in IN_SPARK))
 
 
 def moments_of(target: Target) -> tuple[When, ...]:

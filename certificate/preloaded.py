@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyspark.sql.connect.client.core import DefaultChannelBuilder
 from pyspark.sql.connect.session import SparkSession
 
+from certificate.domains import DOMAINS
 from include.feeds import FEEDS
 from include.quality.gate import GreatExpectationsGate
 from include.quality.suite import suite_of
@@ -19,6 +20,7 @@ from sluice.produce import producer, sources
 from spark_jobs.runner import SparkRunner
 
 __all__ = [
+    "DOMAINS",
     "DefaultChannelBuilder",
     "GreatExpectationsGate",
     "SparkRunner",

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from certificate.compare import differences
+from certificate.domain import Domain
+from certificate.domains import DOMAINS
 from certificate.draw import Draw
+from certificate.found import Snapshot
 from certificate.history import History, fresh
 from certificate.places import OFTEN_REACHED, Effect, Strike, Target, When
 from certificate.report import Round
 from certificate.services import Services
-from certificate.snapshot import Snapshot, taken
+from certificate.snapshot import taken
 from certificate.stream import After, Stream, Wave
 from certificate.tidying import tidied
 from certificate.victim import Ending, Task, Victim, Work
@@ -31,10 +34,10 @@ class NeverFinished(SluiceError):
     """Runs that nothing disturbed do not finish the work."""
 
 
-def undisturbed(services: Services, feed: str, stream: Stream, *, archive: bool = True) -> Snapshot:
+def undisturbed(services: Services, domain: Domain, stream: Stream, *, archive: bool = True) -> Snapshot:
     """The yardstick: the same stream, and nothing happens to it."""
-    with fresh(services.environment, feed, stream) as history:
-        round_ = Disturbed(services, history, stream, Draw(random.Random(0), Counter(), ()), Round(feed, 0, 0), archive=archive)
+    with fresh(services.environment, domain, stream) as history:
+        round_ = Disturbed(services, history, stream, Draw(random.Random(0), Counter(), ()), Round(domain.name, 0, 0), archive=archive)
         round_.go(blows=0, max_files=lambda: 100)
         return taken(history)
 
@@ -45,7 +48,7 @@ def disturbed(
     """A round with up to so many blows; `done` is filled in and returned."""
     began = time.monotonic()
     done.code = code_version()
-    with fresh(services.environment, done.feed, stream) as history:
+    with fresh(services.environment, DOMAINS[done.feed], stream) as history:
         round_ = Disturbed(services, history, stream, draw, done, prepare)
         try:
             round_.go(blows, max_files=lambda: draw.chance.choice(_BATCHES))
@@ -136,7 +139,7 @@ class Disturbed:
         self._until(After.FINISHED, max_files)
 
     def _until(self, after: After, max_files: Callable[[], int]) -> None:
-        reached = {After.NOTHING: lambda: True, After.REGISTERED: self.history.registered, After.FINISHED: self.history.finished}[after]
+        reached = self.history.reached(after)
         for _ in range(_MOST_RUNS):
             if reached():
                 return
@@ -209,10 +212,16 @@ class Disturbed:
             place = strike.place if strike else "undisturbed"
             self.done.first_difference = self.done.first_difference or f"{place}: a run failed without a clear sentence: {last}"
 
+    def _in_turn(self) -> tuple[str, ...]:
+        """The feeds in the order of a run: another one each time, except where nothing is to be disturbed."""
+        feeds = self.history.domain.feeds
+        return feeds if self.done.number == 0 or len(feeds) == 1 else tuple(self.draw.chance.sample(feeds, len(feeds)))
+
     def _task(self, strike: Strike | None, *, source: str = "", max_files: int = 100) -> Task:
         environment: Mapping[str, str] = self.history.through(self.services.s3.port, self.services.postgres.port)
         return Task(
-            feed=self.history.feed,
+            domain=self.history.domain.name,
+            feeds=(self.stream.produced,) if source else self._in_turn(),
             environment=environment,
             run_id=self._run_id if not source else f"certificate-producer-{self._runs}",
             parameters=self.stream.parameters,
@@ -220,7 +229,7 @@ class Disturbed:
             archive=self.archive,
             work=Work.PRODUCE if source else Work.INGEST,
             source=source,
-            rows=self.stream.scale.rows,
+            rows=self.stream.rows,
             strike=strike,
             prepare=self.prepare,
         )

@@ -22,6 +22,7 @@ from certificate.places import Effect, Strike, Target, When
 
 PRELOADED = ("certificate.preloaded",)
 _PATIENCE_SECONDS = 180.0
+"""For each feed of a run: more is a run that hangs."""
 _THEMSELVES = {Target.INGEST, Target.PRODUCER, Target.RECONCILE}
 
 
@@ -31,6 +32,7 @@ class Work(enum.Enum):
     INGEST = "sluice ingest --until-empty"
     PRODUCE = "sluice produce"
     RECONCILE = "sluice reconcile --collect --grace 0"
+    FOLLOW_UP = "what follows the ingest, when what nobody reads any more is old"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Task:
     """What a victim is asked to do.
 
     Attributes:
+        domain: whose feeds it works on.
+        feeds: in which order.
         environment: the variables of `sluice env`, with the history's own bucket and schema.
         run_id: how the ledger names the run; a retry has the id of the run before it.
         lease_seconds: how long a lease lasts unless renewed; 60 in life, a few here, so that a death costs seconds.
@@ -48,7 +52,8 @@ class Task:
         patient: wait for another holder of the lease, as the command does; else stop with its line, as a scheduled task does.
     """
 
-    feed: str
+    domain: str
+    feeds: tuple[str, ...]
     environment: Mapping[str, str]
     run_id: str
     parameters: Mapping[str, int]
@@ -93,9 +98,10 @@ class Victim:
     def pid(self) -> int | None:
         return self._process.pid
 
-    def end(self, strike: Callable[[Strike], None] | None = None, patience: float = _PATIENCE_SECONDS) -> Ending:
+    def end(self, strike: Callable[[Strike], None] | None = None, patience: float | None = None) -> Ending:
         """Wait for the end; `strike` is called when the place of a blow that others have to deal is reached."""
         ending = Ending()
+        patience = patience or _PATIENCE_SECONDS * len(self.task.feeds)
         deadline = time.monotonic() + patience
         while True:
             if not self._pipe.poll(max(0.0, deadline - time.monotonic())):
@@ -194,4 +200,9 @@ def _live(task: Task, pipe: Connection) -> None:
     os._exit(code)
 
 
-_WORKS = {Work.INGEST: work.ingest, Work.PRODUCE: work.produce_chunks, Work.RECONCILE: work.reconcile_all}
+_WORKS = {
+    Work.INGEST: work.ingest,
+    Work.PRODUCE: work.produce_chunks,
+    Work.RECONCILE: work.reconcile_all,
+    Work.FOLLOW_UP: work.follow_up_later,
+}

@@ -7,11 +7,13 @@ import dataclasses
 import datetime as dt
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from certificate.mortal import At, MortalJob, MortalLedger, MortalStore
+from certificate.mortal import At, MortalJob, MortalLedger, MortalStore, commit_mortally
 
 if TYPE_CHECKING:
+    from certificate.domain import Domain
     from certificate.victim import Task
     from include.ingestion.feed import FeedSpec
     from include.ingestion.ports import Ports
@@ -19,16 +21,26 @@ if TYPE_CHECKING:
 
 
 def ingest(task: Task, at: At) -> dict[str, Any]:
-    """Rounds of the five steps until nothing is left."""
+    """Rounds of the five steps until nothing is left, feed after feed; then what follows."""
     from include.ingestion.ingest import Progress, ingest_once, until_empty
 
     progress = Progress()
-    with _ports(task, at) as (ports, spec, run, said):
-        if task.patient:
-            until_empty(ports, spec, run, progress)
-        else:
-            ingest_once(ports, spec, run, progress)
-    return {"published": dict(progress.published), "runs": progress.runs, "said": said}
+    with _opened(task, at) as opened:
+        work = until_empty if task.patient else ingest_once
+        for feed in task.feeds:
+            work(opened.ports(feed), opened.spec(feed), opened.run(feed), progress)
+        if opened.domain.follow_up is not None:
+            opened.domain.follow_up.do(opened.ports(opened.domain.feeds[0]), 0)
+    return {"published": dict(progress.published), "runs": progress.runs, "said": opened.said}
+
+
+def follow_up_later(task: Task, at: At) -> dict[str, Any]:
+    """What follows the ingest, as it is when nobody reads any more what earlier ones made."""
+    with _opened(task, at) as opened:
+        follow_up = opened.domain.follow_up
+        assert follow_up is not None
+        follow_up.do(opened.ports(opened.domain.feeds[0]), follow_up.later)
+    return {"said": opened.said}
 
 
 def reconcile_all(task: Task, at: At) -> dict[str, Any]:
@@ -36,39 +48,77 @@ def reconcile_all(task: Task, at: At) -> dict[str, Any]:
     from include.ingestion.reconcile.look import Scope
     from include.ingestion.reconcile.reconcile import reconcile
 
-    with _ports(task, at) as (ports, spec, run, _):
-        found = reconcile(ports, spec, run, Scope(collect=True, grace_seconds=0))
-    return {"differences": [str(finding) for finding in found.findings if finding.fails]}
+    differences = []
+    with _opened(task, at) as opened:
+        for feed in task.feeds:
+            found = reconcile(opened.ports(feed), opened.spec(feed), opened.run(feed), Scope(collect=True, grace_seconds=0))
+            differences += [str(finding) for finding in found.findings if finding.fails]
+    return {"differences": differences}
+
+
+@dataclass
+class _Opened:
+    """The real ports with fate around them, for any feed of the domain, and what is said."""
+
+    task: Task
+    domain: Domain
+    common: Ports
+    said: list[str] = field(default_factory=list)
+
+    def spec(self, feed: str) -> FeedSpec:
+        return self.common.sister(feed)[0]
+
+    def ports(self, feed: str) -> Ports:
+        return dataclasses.replace(self.common, results=self.common.sister(feed)[1])
+
+    def run(self, feed: str) -> Run:
+        from include.ingestion.run import Run
+        from sluice.runtime import now
+
+        spec = self.spec(feed)
+        return Run(self.task.run_id, now(), spec.parameters_from(self.task.parameters), self.task.max_files, spec.max_bytes)
 
 
 @contextlib.contextmanager
-def _ports(task: Task, at: At) -> Iterator[tuple[Ports, FeedSpec, Run, list[str]]]:
-    """The real ports with fate around them, the feed, the run, and what is said."""
+def _opened(task: Task, at: At) -> Iterator[_Opened]:
+    from certificate.domains import DOMAINS
     from include.feeds import feed_named
-    from include.ingestion.run import Run
+    from include.ingestion.ports import Ports
     from include.quality.gate import GreatExpectationsGate
     from include.stores.catalogue import results_of
     from include.stores.ledger import leases
     from include.stores.open import ledger_connection, s3_client
-    from sluice.runtime import new_id, now, open_ports, settings_from
+    from sluice.runtime import new_id, now, settings_from
     from spark_jobs.runner import SparkRunner
 
     vars(leases).update(LEASE_SECONDS=task.lease_seconds, RENEW_SECONDS=task.lease_seconds / 4)
+    commit_mortally(at)
     where = settings_from(os.environ)
-    spec = dataclasses.replace(feed_named(task.feed), archive=task.archive)
+    domain = DOMAINS[task.domain]
     ledger = MortalLedger(lambda: ledger_connection(where.ledger), at)
     store = MortalStore(s3_client(where.s3), at)
     said: list[str] = []
-    with open_ports(where, spec, said.append) as real:
-        ports = dataclasses.replace(
-            real,
-            store=store,
-            ledger=ledger,
-            gate=GreatExpectationsGate(store, where.s3.bucket),
-            results=results_of(spec, ledger, store, where.s3.bucket, new_id),
-            job=MortalJob(SparkRunner(where.spark, store, where.s3), at),
-        )
-        yield ports, spec, Run(task.run_id, now(), spec.parameters_from(task.parameters), task.max_files, spec.max_bytes), said
+
+    def sister(feed: str) -> tuple[FeedSpec, Any]:
+        spec = dataclasses.replace(feed_named(feed), archive=task.archive and feed in domain.archived)
+        return spec, results_of(spec, ledger, store, where.s3.bucket, new_id)
+
+    ports = Ports(
+        store=store,
+        ledger=ledger,
+        gate=GreatExpectationsGate(store, where.s3.bucket, ledger),
+        results=sister(domain.feeds[0])[1],
+        job=MortalJob(SparkRunner(where.spark, store, where.s3), at),
+        clock=now,
+        new_id=new_id,
+        say=said.append,
+        bucket=where.s3.bucket,
+        sister=sister,
+    )
+    try:
+        yield _Opened(task, domain, ports, said)
+    finally:
+        ledger.close()
 
 
 def produce_chunks(task: Task, at: At) -> dict[str, Any]:
@@ -81,14 +131,15 @@ def produce_chunks(task: Task, at: At) -> dict[str, Any]:
     from sluice.runtime import settings_from
 
     where = settings_from(os.environ)
+    (feed,) = task.feeds
     with ledger_connection(where.ledger) as ledger:
         made = produce(
             source(task.source),
             MortalStore(s3_client(where.s3), at),
             ledger,
             bucket=where.s3.bucket,
-            prefix=keys.landing(task.feed),
-            contract=feed_named(task.feed).contract,
+            prefix=keys.landing(feed),
+            contract=feed_named(feed).contract,
             holder=task.run_id,
             clock=lambda: dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC),
             say=lambda _: None,

@@ -7,7 +7,7 @@ transaction that publishes them.
 Runs as soon as something lands for any of them, once a minute in any case, and by hand with another limit. Products and sellers keep their
 history, and a version that comes late is put where it belongs. Files may come before the sales that need them or after.
 
-It takes turns with `sales_ingest`: a feed that finds it at work is skipped, and the next minute comes.
+It takes turns with `sales_ingest`: a feed that finds it at work waits a moment, then is skipped and says so, and the next minute comes.
 
 Bad files are a normal end: they lie under `error/<feed>/` with their reasons, see docs/runbooks/quarantine.md.
 A red run lost nothing, and the next one goes on where it stopped: see docs/runbooks/failed-run.md.

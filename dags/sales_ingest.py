@@ -7,8 +7,9 @@ Runs as soon as something lands, once a minute in any case, and by hand with ano
 what is left over goes at once into the next. Safe to run again at any time: a file counts once, whatever happens. Late files change the
 month they are of; a new version of a file takes the place of the old one: docs/runbooks/overwrites.md.
 
-It takes turns with `dimensions_ingest`: a run that finds the other at work is skipped, and the next minute comes. Sales of customers,
-stores, sellers and products that are not known yet count at once, without names, and get them when `dimensions_ingest` has taken them in.
+It takes turns with `dimensions_ingest`: a run that finds the other at work waits a moment, then is skipped and says so, and the next minute
+comes. Sales of customers, stores, sellers and products that are not known yet count at once, without names, and get them when
+`dimensions_ingest` has taken them in.
 
 Bad files are a normal end: they lie under `error/sales/` with their reasons, see docs/runbooks/quarantine.md.
 A red run lost nothing, and the next one goes on where it stopped: see docs/runbooks/failed-run.md.

@@ -1,7 +1,6 @@
 """The only reads: exact Parquet objects with explicit columns, never a prefix, never a schema asked of the data.
 
-Nothing here writes: a job's result comes to its driver in one go, and the driver puts it into the object store. Tables for people are
-written by `spark_jobs.lake`.
+Nothing here writes: what a job leaves for publication is written by `spark_jobs.attempt`, tables for people by `spark_jobs.lake`.
 """
 
 from __future__ import annotations

@@ -28,13 +28,19 @@ class LakeTable:
     def path(self) -> str:
         return f"{self.base}/{keys.lake_table(self.group, self.name)}"
 
-    def ensure(self, spark: SparkSession, schema: pa.Schema, partitioned_by: Sequence[str] = ()) -> None:
-        """Create it without rows where it is not there. Rows that go are taken out of their files, so that files say what there is."""
+    def ensure(
+        self, spark: SparkSession, schema: pa.Schema, partitioned_by: Sequence[str] = (), looked_for: Sequence[str] | None = None
+    ) -> None:
+        """Create it without rows where it is not there. Rows that go are taken out of their files, so that files say what there is.
+
+        Commits keep statistics of the columns that are `looked_for`; None = of the first 32.
+        """
+        statistics = "" if looked_for is None else f", 'delta.dataSkippingStatsColumns' = '{','.join(looked_for)}'"
         columns = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in io.structure(schema))
         partitions = f"partitioned by ({', '.join(partitioned_by)})" if partitioned_by else ""
         spark.sql(
             f"""create table if not exists delta.`{self.path}` ({columns}) using delta {partitions}
-                tblproperties ('delta.enableDeletionVectors' = 'false')"""
+                tblproperties ('delta.enableDeletionVectors' = 'false'{statistics})"""
         )
 
     def read(self, spark: SparkSession, version: int | None = None) -> DataFrame:

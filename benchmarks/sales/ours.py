@@ -1,4 +1,4 @@
-"""A day of sales through `sluice ingest`, feed by feed, as a person or a schedule runs it."""
+"""A day of sales through `sluice ingest`, as a person runs it: the dimensions, then the facts."""
 
 from __future__ import annotations
 
@@ -6,50 +6,49 @@ import json
 import subprocess
 import sys
 import time
-
-import psutil
+from collections.abc import Sequence
+from typing import Any
 
 from benchmarks.errors import BenchmarkFailed
-from benchmarks.sales.high_water import watched
-from benchmarks.sales.peer import CHECK, LAKE, MARTS, Taken
+from benchmarks.sales.peer import CHECK, LAKE, MARTS, Taken, services
+from benchmarks.sales.usage import watched
 from benchmarks.sales.world import DIMENSION_FEEDS, FACTS, SalesWorld
-from sluice.services.process import running
 
 # Which of the five steps does what the peers' stages do: the marts are part of publish, the lake of deliver.
 _STAGE = {"discover": CHECK, "gate": CHECK, "process": MARTS, "publish": MARTS, "deliver": LAKE}
 
 
 def ingest(world: SalesWorld, *, dimensions: bool) -> Taken:
-    """Everything that has landed. The memory is the command's with its children, and that of the Spark server it works with."""
-    stages: dict[str, float] = {}
+    """Everything that has landed, by the command, the Spark server it works with, and the services behind both."""
+    feeds = (*(DIMENSION_FEEDS if dimensions else ()), FACTS)
     begun = time.monotonic()
-    command: list[psutil.Process] = []
-    with watched(lambda: [*command, *_spark(world)]) as marks:
-        for feed in (*(DIMENSION_FEEDS if dimensions else ()), FACTS):
-            for step, seconds in _ingest_one(feed, command).items():
-                stages[_STAGE.get(step, step)] = stages.get(_STAGE.get(step, step), 0.0) + seconds
-    return Taken(time.monotonic() - begun, stages, marks.bytes)
+    command: dict[str, int] = {}
+    with watched(lambda: {**services(world, ("postgres", "s3", "spark")), **command}) as usage:
+        told = _ingest(feeds, command)
+    steps: dict[str, float] = {}
+    stages: dict[str, float] = {}
+    for step, seconds in (item for one in told for item in one["step_seconds"].items()):
+        steps[step] = steps.get(step, 0.0) + seconds
+        stages[_STAGE[step]] = stages.get(_STAGE[step], 0.0) + seconds
+    return Taken(time.monotonic() - begun, stages, usage, steps)
 
 
-def _ingest_one(feed: str, command: list[psutil.Process]) -> dict[str, float]:
+def _ingest(feeds: Sequence[str], command: dict[str, int]) -> list[dict[str, Any]]:
+    """What the command says of each feed; its process is in `command` meanwhile."""
     with subprocess.Popen(
-        [sys.executable, "-m", "sluice", "ingest", feed, "--until-empty", "--json"],
+        [sys.executable, "-m", "sluice", "ingest", *feeds, "--until-empty", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        command[:] = [psutil.Process(process.pid)]
+        command["ingest"] = process.pid
         said, complained = process.communicate()
     command.clear()
     if process.returncode:
-        raise BenchmarkFailed(f"sluice ingest {feed} ended with {process.returncode}: {complained.strip()[-800:]}")
-    told = json.loads(said)
-    if told["quarantined"] or told["waiting"]:
-        raise BenchmarkFailed(f"sluice ingest {feed} quarantined {told['quarantined']} files and left {told['waiting']} waiting")
-    steps: dict[str, float] = told["step_seconds"]
-    return steps
-
-
-def _spark(world: SalesWorld) -> list[psutil.Process]:
-    leader = running(world.state, "spark")
-    return [leader] if leader else []
+        raise BenchmarkFailed(f"sluice ingest {' '.join(feeds)} ended with {process.returncode}: {complained.strip()[-800:]}")
+    answer = json.loads(said)
+    told: list[dict[str, Any]] = answer if isinstance(answer, list) else [answer]
+    for one in told:
+        if one["quarantined"] or one["waiting"]:
+            raise BenchmarkFailed(f"sluice ingest {one['feed']} quarantined {one['quarantined']} files and left {one['waiting']} waiting")
+    return told

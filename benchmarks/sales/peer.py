@@ -6,18 +6,20 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-import psutil
-
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.peer import peer_environment
-from benchmarks.sales.high_water import watched
+from benchmarks.sales.usage import Usage, watched
 from benchmarks.sales.world import SalesWorld
+from sluice.services.process import running
 
 CHECK, MARTS, LAKE = "read, check, keep the rows", "marts in PostgreSQL", "star in the lake"
+PEER = "peer"
+_SHARED = ("postgres", "s3")
+_MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,24 @@ class SalesJob:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a pass took: seconds in all, from the start of the process to its end, by stage, and the memory high water."""
+    """What a pass took: seconds in all, from the start of the process to its end, and by stage; memory and CPU by kind of process.
+
+    `steps`: the stages of ours, once more by its own five steps.
+    """
 
     seconds: float
     stages: Mapping[str, float]
-    peak_bytes: int
+    usage: Usage
+    steps: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(self.usage.cpu_seconds.values())
+
+    def by_process(self) -> str:
+        """CPU seconds and peak memory of each kind of process, in words."""
+        cpu = self.usage.cpu_seconds
+        return ", ".join(f"{name} {cpu[name]:.0f} s {peak / _MB:,.0f} MB" for name, peak in self.usage.peak_of.items())
 
 
 @dataclass
@@ -87,8 +102,14 @@ def take(world: SalesWorld, module: str, job: SalesJob) -> Taken:
             env=peer_environment(world.state),
             cwd=world.state.project,
         )
-        with watched(lambda: [psutil.Process(process.pid)] if process.poll() is None else []) as marks:
+        with watched(lambda: services(world) | ({PEER: process.pid} if process.poll() is None else {})) as usage:
             said, _ = process.communicate(json.dumps(asdict(job)))
     if process.returncode:
         raise BenchmarkFailed(f"{module} ended with {process.returncode}; see {log}")
-    return Taken(time.monotonic() - begun, json.loads(said.splitlines()[-1]), marks.bytes)
+    return Taken(time.monotonic() - begun, json.loads(said.splitlines()[-1]), usage)
+
+
+def services(world: SalesWorld, names: Iterable[str] = _SHARED) -> dict[str, int]:
+    """The processes of those services that run."""
+    found = {name: running(world.state, name) for name in names}
+    return {name: process.pid for name, process in found.items() if process is not None}

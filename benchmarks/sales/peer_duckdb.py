@@ -2,13 +2,18 @@
 
 It reads objects from S3, hashes them (equal bytes are taken once), decides every row by the contract, keeps the accepted ones as Parquet
 and the refused ones with their reasons in S3, adds to both marts in PostgreSQL in one transaction, lists unknown keys and unlike prices,
-and writes the star as Parquet by month. Left out: a ledger of states and events, replay, late product versions, superseded files, Delta.
+and writes the star with all columns that ours has as a Delta table by month: Parquet, and a commit written by hand. Left out: a ledger of
+states and events, replay, late product versions, superseded files, and a table that two can write.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +100,25 @@ from read_parquet($bronze) f left join customer c using (customer_id) group by c
 _BY_SELLER = """
 select f.store_id, sales_person_id, any_value(t.full_name), strftime(sales_date, '%Y-%m') as month, sum(total_cost) as total
 from read_parquet($bronze) f left join sales_team t on t.id = f.sales_person_id group by f.store_id, sales_person_id, month
+"""
+
+_FACTS = {
+    "date_key": "integer",
+    **dict.fromkeys(("customer_sk", "store_sk", "product_sk", "sales_team_sk", "customer_id", "store_id"), "long"),
+    "product_name": "string",
+    "sales_date": "date",
+    "sales_person_id": "long",
+    "price": "decimal(12,2)",
+    "quantity": "long",
+    "total_cost": "decimal(12,2)",
+    "additional_column": "string",
+    "_file_id": "long",
+    "_line": "long",
+    "sales_month": "string",
+}
+_LAKE_FACTS = f"""
+select {", ".join(_FACTS)} from (
+    select *, strftime(sales_date, '%Y%m%d')::integer as date_key, strftime(sales_date, '%Y-%m') as sales_month from star)
 """
 
 _PREPARE = """
@@ -193,17 +217,24 @@ class Shop:
             _copy(cursor, "price_warning", warnings)
 
     def lake(self, bronze: list[str]) -> None:
-        """The new facts with their surrogate keys, by month."""
+        """The new facts with their surrogate keys, by month, as one commit."""
         facts = self._folder / "fact_sales"
         self._database.execute(
-            "copy (select customer_sk, store_sk, product_sk, sales_team_sk, sales_date, price, quantity, total_cost, _file_id, _line, "
-            f"strftime(sales_date, '%Y-%m') as sales_month from star) to '{facts}' "
-            "(format parquet, compression snappy, partition_by (sales_month), overwrite_or_ignore)"
+            f"copy ({_LAKE_FACTS}) to '{facts}' (format parquet, compression snappy, partition_by (sales_month), overwrite_or_ignore)"
         )
         first = min(int(Path(path).stem.partition("-")[2]) for path in bronze)
-        for path in facts.rglob("*.parquet"):
-            self._s3.upload_file(str(path), self._job.bucket, f"{self._job.lake}fact_sales/{path.parent.name}/{first:06d}-{path.name}")
+        table, added = f"{self._job.lake}fact_sales/", []
+        for path in sorted(facts.rglob("*.parquet")):
+            name = f"{path.parent.name}/{first:06d}-{path.name}"
+            rows = self._one("select count(*) from read_parquet($1)", str(path))
+            added.append(_added(name, path.parent.name.partition("=")[2], path.stat().st_size, rows))
+            self._s3.upload_file(str(path), self._job.bucket, f"{table}{name}")
             path.unlink()
+        log = f"{table}_delta_log/"
+        version = self._s3.list_objects_v2(Bucket=self._job.bucket, Prefix=log).get("KeyCount", 0)
+        actions = [*([] if version else _first_actions()), *added]
+        body = "".join(json.dumps(action) + "\n" for action in actions).encode()
+        self._s3.put_object(Bucket=self._job.bucket, Key=f"{log}{version:020d}.json", Body=body, IfNoneMatch="*")
 
     def _download(self, key: str) -> Path:
         local = self._folder / key.rpartition("/")[2]
@@ -237,6 +268,36 @@ _TYPES: dict[str, dict[str, str]] = {
     },
     "sales_team": {"id": "bigint", "manager_id": "bigint", "pincode": "varchar", "joining_date": "date", "store_id": "bigint"},
 }
+
+
+def _first_actions() -> Iterator[dict[str, Any]]:
+    """What the first commit of a Delta table says of it."""
+    fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in _FACTS.items()]
+    yield {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
+    yield {
+        "metaData": {
+            "id": str(uuid.uuid4()),
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": json.dumps({"type": "struct", "fields": fields}),
+            "partitionColumns": ["sales_month"],
+            "configuration": {},
+            "createdTime": int(time.time() * 1000),
+        }
+    }
+
+
+def _added(name: str, month: str, size: int, rows: int) -> dict[str, Any]:
+    """What a commit says of a data file."""
+    return {
+        "add": {
+            "path": name,
+            "partitionValues": {"sales_month": month},
+            "size": size,
+            "modificationTime": int(time.time() * 1000),
+            "dataChange": True,
+            "stats": json.dumps({"numRecords": rows}),
+        }
+    }
 
 
 def _copy(cursor: psycopg.Cursor, table: str, rows: list[Any]) -> None:

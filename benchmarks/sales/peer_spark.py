@@ -76,7 +76,7 @@ class Retail:
         )
 
     def write_star(self, star: DataFrame) -> None:
-        star.write.mode("append").partitionBy("sales_month").parquet(f"s3a://{self._job.bucket}/{self._job.lake}fact_sales")
+        star.write.format("delta").mode("append").partitionBy("sales_month").save(f"s3a://{self._job.bucket}/{self._job.lake}fact_sales")
 
     def append_marts(self, star: DataFrame) -> None:
         """Both marts of what was read in this run."""

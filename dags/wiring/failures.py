@@ -26,20 +26,26 @@ def explained(context: Context) -> Iterator[None]:
 
     Where another run does the work, or a person paused the feed, there is nothing to repair: a scheduled task is skipped. So is one that
     lost its lease, whoever asked for it: red means that somebody should look, and whoever took the lease finishes what was begun. But
-    what a person asks for and does not get, since the feed is paused, fails.
+    what a person asks for and does not get, since the feed is paused, fails. Why a task was skipped is a line of its own: Airflow's own has
+    it in a field, under a heading that is folded.
     """
     try:
         yield
     except LeaseLost as lost:
-        raise AirflowSkipException(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from lost
+        raise _skipped(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from lost
     except (FeedBusy, FeedPaused) as resting:
         if not by_hand(context):
-            raise AirflowSkipException(str(resting)) from resting
+            raise _skipped(f"{resting} This run does nothing; the next one looks again.") from resting
         _LOG.error("%s", resting)
         raise
     except SluiceError as failed:
         _LOG.error("%s", failed)
         raise
+
+
+def _skipped(why: str) -> AirflowSkipException:
+    _LOG.info("%s", why)
+    return AirflowSkipException(why)
 
 
 def record_failure(feed: str, context: Context) -> None:

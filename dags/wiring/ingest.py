@@ -30,7 +30,7 @@ from dags.wiring.landing import landing_asset, more_waits
 from dags.wiring.params import by_hand, run_from
 from dags.wiring.ports import now, open_ports
 from dags.wiring.published import published_asset, was_published
-from include.feeds import feed_named
+from include.feeds import FEEDS, feed_named
 from include.ingestion.ingest import waiting_for_others
 from include.ingestion.steps.process import Processed
 
@@ -46,6 +46,9 @@ Json = dict[str, Any]
 
 # Gate has nothing to do where a batch is resumed; process and deliver still have, unless discover was skipped too.
 UNLESS_ALL_SKIPPED = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+
+# Feeds of one group that several DAGs ingest begin with the same minute: one's look for what is new is over in a moment, its work is not.
+WHILE_ANOTHER_LOOKS_SECONDS = 5.0
 
 # The feed before it may have had nothing to do.
 UNLESS_ONE_FAILED = TriggerRule.NONE_FAILED
@@ -89,7 +92,7 @@ def discover(feed: str) -> list[Json]:
     context = get_current_context()
     with _step(feed) as (ports, spec, run):
         look = partial(step.discover, ports, spec, run)
-        found = waiting_for_others(ports, look) if by_hand(context) else look()
+        found = waiting_for_others(ports, look, None if by_hand(context) else patience(spec))
     said = dataclasses.asdict(found)
     groups: list[Json] = said.pop("groups")
     context["ti"].xcom_push("found", said)
@@ -142,6 +145,12 @@ def deliver(feed: str, found: Json) -> Json:
     if delivered.batches:
         context["outlet_events"][was_published(spec)].add(published_asset(spec.group))
     return dataclasses.asdict(delivered)
+
+
+def patience(spec: FeedSpec) -> float:
+    """How long a scheduled run waits for another one before it is skipped; a feed without sisters is only ever busy with itself."""
+    sisters = [name for name, other in FEEDS.items() if other.group == spec.group and name != spec.name]
+    return WHILE_ANOTHER_LOOKS_SECONDS if sisters else 0.0
 
 
 @contextmanager

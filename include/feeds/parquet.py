@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 # Small enough that a reader of a few rows skips the rest, large enough to cost nothing.
 ROW_GROUP_ROWS = 128 * 1024
+_PIECE_ROWS = 64 * 1024
+_COPIED_BYTES = 2**20
 
 
 def parquet_writer(sink: object, schema: pa.Schema) -> pq.ParquetWriter:
@@ -28,3 +35,21 @@ def parquet_table(body: bytes) -> pa.Table:
     """The rows of one Parquet object, without Arrow's threads: a process that has started them is aborted at its exit now and then."""
     with pq.ParquetFile(pa.BufferReader(body), pre_buffer=False) as parquet:
         return parquet.read(use_threads=False)
+
+
+class Spooled:
+    """The rows of one Parquet object of any size: kept in a local file that goes with this value, and read piece by piece."""
+
+    def __init__(self, body: BinaryIO) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as this value lives)
+        weakref.finalize(self, self._file.close)
+        shutil.copyfileobj(body, self._file, _COPIED_BYTES)
+        self.size = self._file.tell()
+        with pq.ParquetFile(self._file) as parquet:
+            self.num_rows: int = parquet.metadata.num_rows
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """All rows, in order."""
+        with pq.ParquetFile(self._file, pre_buffer=False, buffer_size=_COPIED_BYTES) as parquet:
+            for batch in parquet.iter_batches(_PIECE_ROWS, columns=columns, use_threads=False):
+                yield pa.Table.from_batches([batch])

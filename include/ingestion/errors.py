@@ -29,7 +29,7 @@ class EnvironmentFailure(SluiceError):
 
 
 class FeedBusy(SluiceError):
-    """Another run holds the feed's lease."""
+    """Another run holds the feed's lease; `group`: what shares it, where that is not the feed alone."""
 
     exit_code = 4
 
@@ -38,10 +38,10 @@ class FeedBusy(SluiceError):
         self.holder = holder
         self.seconds_left = seconds_left
         lease = f"its lease runs out in {seconds_left:.0f} s unless renewed"
-        if group in {"", feed}:
-            super().__init__(f"{feed} is being ingested by {holder} ({lease}); this run leaves it to that one.")
+        if group:
+            super().__init__(f"{feed} waits for its turn: {holder} works on the group {group} ({lease}).")
         else:
-            super().__init__(f"{feed} waits for its turn: {holder} works on the group {group} ({lease}); this run does nothing.")
+            super().__init__(f"{feed} is being ingested by {holder} ({lease}).")
 
 
 class FeedPaused(SluiceError):

@@ -137,13 +137,19 @@ def follow(ports: Ports, spec: FeedSpec, run: Run, progress: Progress, *, idle_s
             time.sleep(_IDLE_PAUSE_SECONDS)
 
 
-def waiting_for_others(ports: Ports, work: Callable[[], Result]) -> Result:
-    """Do the work once no other run of the feed is at it; say so once."""
-    told = ""
+def waiting_for_others(ports: Ports, work: Callable[[], Result], seconds: float | None = None) -> Result:
+    """Do the work once no other run of the feed is at it; say so once.
+
+    Raises:
+        FeedBusy: another run still is after so many seconds; None waits for ever.
+    """
+    told, first = "", time.monotonic()
     while True:
         try:
             return work()
         except FeedBusy as busy:
+            if seconds is not None and time.monotonic() - first >= seconds:
+                raise
             if busy.holder != told:
                 ports.say(f"waiting: {busy}")
                 told = busy.holder

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
 
-from include.feeds.parquet import parquet_table
+from include.feeds.parquet import Spooled, parquet_table
 from include.ingestion.ports import ObjectStore
 from include.stores.ledger.session import Cursor
+
+# Text is quoted and a null is not: just as PostgreSQL reads it.
+_AS_CSV = pyarrow.csv.WriteOptions(include_header=False)
 
 
 def read_tables(store: ObjectStore, bucket: str, manifest: Mapping[str, Any], names: Collection[str]) -> dict[str, pa.Table]:
@@ -18,9 +23,20 @@ def read_tables(store: ObjectStore, bucket: str, manifest: Mapping[str, Any], na
     return {name: parquet_table(store.read_bytes(bucket, ref["key"], ref["etag"])) for name, ref in refs.items()}
 
 
-def copy_in(transaction: Cursor, table: str, columns: str, rows: pa.Table) -> None:
-    """Copy the rows of an Arrow table, in the order of its columns."""
-    with transaction.copy(f"copy {table} ({columns}) from stdin".encode()) as copy:
-        for batch in rows.to_batches(max_chunksize=10_000):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                copy.write_row(row)
+def spooled(store: ObjectStore, bucket: str, manifest: Mapping[str, Any], name: str) -> Spooled:
+    """One of the objects that a manifest names, exactly as it names it, to be read piece by piece."""
+    ref = manifest["objects"][name]
+    with closing(store.read(bucket, ref["key"], ref["etag"])) as body:
+        return Spooled(body)
+
+
+def copy_in(transaction: Cursor, table: str, columns: str, pieces: Iterable[pa.Table]) -> int:
+    """Copy the rows of Arrow tables, in the order of their columns; how many that were."""
+    rows = 0
+    with transaction.copy(f"copy {table} ({columns}) from stdin (format csv)".encode()) as copy:
+        for piece in pieces:
+            text = pa.BufferOutputStream()
+            pa.csv.write_csv(piece, text, _AS_CSV)
+            copy.write(memoryview(text.getvalue()))
+            rows += piece.num_rows
+    return rows

@@ -1,10 +1,10 @@
-"""`sluice ingest FEED`: the five steps without Airflow."""
+"""`sluice ingest FEED...`: the five steps without Airflow."""
 
 from __future__ import annotations
 
 import functools
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,13 +12,16 @@ from include.feeds import feed_named
 from sluice.cli.output import Json, print_json, say
 from sluice.cli.thresholds import with_thresholds
 
+if TYPE_CHECKING:
+    from include.ingestion.ingest import Progress
+
 app = typer.Typer()
 
 
 @app.command()
 @functools.partial(with_thresholds, choices=True)
 def ingest(
-    feed: Annotated[str, typer.Argument(help="The feed, such as transactions.")],
+    feeds: Annotated[list[str], typer.Argument(metavar="FEED", help="The feed, such as transactions; of several one after another.")],
     max_files: Annotated[int, typer.Option(min=1, help="Files a batch takes at most; the rest go into the next.")] = 100,
     key_prefix: Annotated[
         str, typer.Option(help="List only below this prefix, whole or from the feed's landing prefix on. Does not change the order.")
@@ -38,45 +41,61 @@ def ingest(
     Without an option one batch is taken. Bad files and rejected rows are a normal end: they are in the ledger with their
     reasons (`sluice files FEED --state quarantined`), and the exit code is 0.
     """
+    from include.ingestion.errors import UsageError
     from include.ingestion.ingest import Progress, ingest_once
     from include.ingestion.ingest import follow as follow_files
     from include.ingestion.ingest import until_empty as run_until_empty
     from include.ingestion.run import Run
     from sluice.runtime import command_run_id, now, open_ports, settings
 
-    spec = feed_named(feed)
-    parameters = spec.parameters_from(thresholds)
-    run = Run(command_run_id("sluice-ingest"), now(), parameters, max_files, spec.max_bytes, key_prefix)
-    progress = Progress()
-    started = time.monotonic()
-    with open_ports(settings(), spec, say) as ports:
-        if follow:
-            follow_files(
-                ports, spec, run, progress, idle_seconds=idle, until=lambda: seconds is not None and time.monotonic() - started >= seconds
-            )
-        elif until_empty:
-            run_until_empty(ports, spec, run, progress)
-        else:
-            ingest_once(ports, spec, run, progress)
-        waiting = ports.ledger.waiting(spec)
-    summary = {
-        "feed": spec.name,
-        "seconds": round(time.monotonic() - started, 3),
+    specs = [feed_named(feed) for feed in feeds]
+    if follow and len(specs) > 1:
+        raise UsageError("--follow goes round one feed; follow each in a process of its own")
+    parameters = {spec.name: spec.parameters_from(thresholds) for spec in specs}
+    where = settings()
+    told = []
+    for spec in specs:
+        run = Run(command_run_id("sluice-ingest"), now(), parameters[spec.name], max_files, spec.max_bytes, key_prefix)
+        progress = Progress()
+        started = time.monotonic()
+        with open_ports(where, spec, say) as ports:
+            if follow:
+                stop = functools.partial(_over, started, seconds)
+                follow_files(ports, spec, run, progress, idle_seconds=idle, until=stop)
+            elif until_empty:
+                run_until_empty(ports, spec, run, progress)
+            else:
+                ingest_once(ports, spec, run, progress)
+            told.append(_summary(spec.name, progress, ports.ledger.waiting(spec).files, time.monotonic() - started))
+        if not json:
+            print(_sentence(told[-1]))
+    if json:
+        print_json(told[0] if len(told) == 1 else told)
+
+
+def _over(started: float, seconds: float | None) -> bool:
+    return seconds is not None and time.monotonic() - started >= seconds
+
+
+def _summary(feed: str, progress: Progress, waiting: int, seconds: float) -> dict[str, Any]:
+    return {
+        "feed": feed,
+        "seconds": round(seconds, 3),
         "runs": progress.runs,
         "registered": progress.registered,
         "accepted": progress.accepted,
         "quarantined": progress.quarantined,
         "duplicate": progress.duplicate,
         "published": progress.published,
-        "waiting": waiting.files,
+        "waiting": waiting,
         "step_seconds": {step: round(spent, 3) for step, spent in progress.seconds.items()},
     }
-    if json:
-        print_json(summary)
-        return
-    published = ", ".join(f"{count} {name}" for name, count in progress.published.items()) or "nothing new"
-    steps = ", ".join(f"{step} {spent:.1f}" for step, spent in progress.seconds.items())
-    print(
-        f"{spec.name}: {progress.registered} registered, {progress.accepted} accepted, {progress.quarantined} quarantined, "
-        f"{progress.duplicate} duplicate; published {published}; {waiting.files} waiting; {summary['seconds']:.1f} s ({steps})"
+
+
+def _sentence(told: dict[str, Any]) -> str:
+    published = ", ".join(f"{count} {name}" for name, count in told["published"].items()) or "nothing new"
+    steps = ", ".join(f"{step} {spent:.1f}" for step, spent in told["step_seconds"].items())
+    return (
+        f"{told['feed']}: {told['registered']} registered, {told['accepted']} accepted, {told['quarantined']} quarantined, "
+        f"{told['duplicate']} duplicate; published {published}; {told['waiting']} waiting; {told['seconds']:.1f} s ({steps})"
     )

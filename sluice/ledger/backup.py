@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def restore(ledger: LedgerSettings, file: Path, bucket: str, now: dt.datetime) -
     if not file.is_file():
         raise UsageError(f"there is no file {file}")
     contents = _contents(ledger, file)
-    kept_as = {schema: f"{schema}_before_{now:%Y%m%d_%H%M%S}" for schema in _schemas(ledger)}
+    kept_as = _free_names(ledger, _schemas(ledger), now)
     new = [name for name in schemas_beside() if any(f" SCHEMA - {name} " in line for line in contents)]
     with _set_aside(ledger, kept_as, new), tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.writelines(f"{line}\n" for line in contents if " SCHEMA - " not in line)
@@ -90,6 +91,18 @@ def _schemas(ledger: LedgerSettings) -> list[str]:
             "select current_schema() union all select nspname from pg_namespace where nspname = any(%s)", (schemas_beside(),)
         )
         return [row[0] for row in found]
+
+
+def _free_names(ledger: LedgerSettings, schemas: Sequence[str], now: dt.datetime) -> dict[str, str]:
+    """What each schema is called once it is set aside: by the second, and numbered where something was set aside in that second."""
+    with ledger_connection(ledger) as connection:
+        taken = {row[0] for row in connection.execute("select nspname from pg_namespace")}
+    for number in count(1):
+        suffix = f"_before_{now:%Y%m%d_%H%M%S}" + (f"_{number}" if number > 1 else "")
+        named = {schema: f"{schema}{suffix}" for schema in schemas}
+        if taken.isdisjoint(named.values()):
+            break
+    return named
 
 
 def _contents(ledger: LedgerSettings, file: Path) -> list[str]:

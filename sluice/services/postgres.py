@@ -35,10 +35,11 @@ def password_name(user: str) -> str:
 
 
 def connect(state: State, database: str, user: str, **options: Any) -> psycopg.Connection:
-    """A psycopg connection to the embedded server, with the role's password."""
+    """A psycopg connection to the embedded server, with the role's password; PGOPTIONS of the shell is for clients and has no say here."""
     import psycopg
 
     return psycopg.connect(
+        options="",
         host=LOOPBACK,
         port=state.port("postgres"),
         dbname=database,

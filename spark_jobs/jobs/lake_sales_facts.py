@@ -58,5 +58,5 @@ def put_years(spark: SparkSession, base: str, batch: int, facts: DataFrame) -> N
 def fact_sales(spark: SparkSession, base: str) -> LakeTable:
     """The table of facts, which is there from now on."""
     table = LakeTable(base, what.GROUP, what.FACT_SALES)
-    table.ensure(spark, what.FACTS, [what.MONTH])
+    table.ensure(spark, what.FACTS, [what.MONTH], what.LOOKED_FOR)
     return table

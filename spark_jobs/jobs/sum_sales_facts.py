@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.feeds.sales import star
 from include.feeds.sales.job import FactsRequest, StarFile
 from include.ingestion.errors import EnvironmentFailure
 from spark_jobs import io
-from spark_jobs.attempt import leave_manifest, put_table
+from spark_jobs.attempt import Request, leave_manifest, put_table, write_table
 from spark_jobs.transforms import sales_dimensions, sales_facts
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
     from include.ingestion.ports import ObjectStore
 
+# Rows and cents by seq, and whether they are taken out.
+Counted = dict[tuple[int, bool], tuple[int, int]]
+
+# Sums in the order of their files and groups, what is put in before what is taken out.
+_IN_ORDER = ", ".join(
+    [*(f"{name} nulls last" for name in ("seq", "month", "customer_id", "store_id", "sales_person_id", "product_name")), "rows desc"]
+)
+_EMPTY = {"sums": star.SUMS, "unusual": star.UNUSUAL}
 COLUMNS = {dimension.names: dimension.surrogate for dimension in star.DIMENSIONS.values()}
 
 
@@ -37,18 +45,18 @@ def run(spark: SparkSession, request: FactsRequest, store: ObjectStore, base: st
     base = base or f"s3a://{request.bucket}"
     new = facts(spark, base, request.files, 1)
     signed = [frame for frame in (new, facts(spark, base, request.superseded, -1)) if frame is not None]
-    tables = {"sums": star.SUMS.empty_table(), "unresolved": star.UNRESOLVED.empty_table()}
-    tables["price_differences"] = star.PRICE_DIFFERENCES.empty_table()
+    objects = {name: put_table(store, request, name, schema.empty_table()) for name, schema in _EMPTY.items() if not signed or new is None}
+    counted: Counted = {}
     if signed:
         both = reduce(lambda some, more: some.unionAll(more), signed)
-        tables["sums"] = ordered(sales_facts.totals(both).toArrow().select(star.SUMS.names).cast(star.SUMS))
+        objects["sums"], sums = write_table(store, request, base, "sums", sales_facts.totals(both).select(*star.SUMS.names), _IN_ORDER)
+        counted = counted_in(sums.pieces(["seq", "product_name", "rows", "total"]))
     summed = time.perf_counter()
-    files = per_file(request, tables["sums"])
+    files = per_file(request, counted)
     if new is not None:
-        tables |= unusual(sales_facts.unusual(resolved(spark, request, base, new), COLUMNS))
-    looked_up = time.perf_counter()
-    objects = {name: put_table(store, request, name, table) for name, table in tables.items()}
-    seconds = {"sums": summed - started, "unusual": looked_up - summed, "write": time.perf_counter() - looked_up}
+        found = sales_facts.unusual(resolved(spark, request, base, new), COLUMNS)
+        objects["unusual"] = write_unusual(store, request, base, found)
+    seconds = {"sums": summed - started, "unusual": time.perf_counter() - summed}
     return leave_manifest(store, request, objects, files, seconds)
 
 
@@ -80,36 +88,29 @@ def versions(spark: SparkSession, base: str, feed: str, key: str | None) -> Data
     return spark.createDataFrame([], schema) if key is None else io.read_objects(spark, schema, base, [key])
 
 
-def unusual(found: DataFrame) -> dict[str, pa.Table]:
-    """What is unresolved and whose price differs, in the order of the files' lines."""
-    told = found.toArrow()
-    unknown = pc.is_valid(told["column"])
-    by_line = [("file_id", "ascending"), ("line", "ascending")]
-    unresolved = told.filter(unknown).select(star.UNRESOLVED.names).cast(star.UNRESOLVED)
-    differing = told.filter(pc.invert(unknown)).select(star.PRICE_DIFFERENCES.names).cast(star.PRICE_DIFFERENCES)
-    return {"unresolved": unresolved.sort_by([*by_line, ("column", "ascending")]), "price_differences": differing.sort_by(by_line)}
+def write_unusual(store: ObjectStore, request: Request, base: str, found: DataFrame) -> dict[str, Any]:
+    """What is unknown and whose price differs, in the order of the files' lines."""
+    return write_table(store, request, base, "unusual", found.select(*star.UNUSUAL.names), "file_id, line, column nulls last")[0]
 
 
-def ordered(sums: pa.Table) -> pa.Table:
-    """Sums in the order of their files and groups, what is put in before what is taken out."""
-    names = ("seq", "month", "customer_id", "store_id", "sales_person_id", "product_name")
-    return sums.sort_by([*((name, "ascending") for name in names), ("rows", "descending")])
+def counted_in(sums: Iterable[pa.Table]) -> Counted:
+    """Rows and cents by seq, of what is put in and of what is taken out."""
+    counted: Counted = {}
+    for piece in sums:
+        by_product = piece.filter(pc.is_valid(piece["product_name"]))
+        signed = by_product.append_column("gone", pc.less(by_product["rows"], 0))
+        for row in signed.group_by(["seq", "gone"]).aggregate([("rows", "sum"), ("total", "sum")]).to_pylist():
+            rows, cents = counted.get((row["seq"], row["gone"]), (0, 0))
+            counted[row["seq"], row["gone"]] = (rows + abs(row["rows_sum"]), cents + abs(int(row["total_sum"] * 100)))
+    return counted
 
 
-def per_file(request: FactsRequest, sums: pa.Table) -> list[dict[str, Any]]:
+def per_file(request: FactsRequest, counted: Counted) -> list[dict[str, Any]]:
     """Rows and cents of each file, in seq order, compared with what the request counts.
 
     Raises:
         EnvironmentFailure: they differ, so bronze is not what the gate wrote.
     """
-    by_product = sums.filter(pc.is_valid(sums["product_name"]))
-    counted: dict[tuple[int, bool], tuple[int, int]] = {}
-    for row in by_product.group_by(["seq"]).aggregate([]).to_pylist():
-        of_file = by_product.filter(pc.equal(by_product["seq"], row["seq"]))
-        for gone in (False, True):
-            part = of_file.filter(pc.less(of_file["rows"], 0) if gone else pc.greater(of_file["rows"], 0))
-            if part.num_rows:
-                counted[row["seq"], gone] = (abs(pc.sum(part["rows"]).as_py()), abs(int(pc.sum(part["total"]).as_py() * 100)))
     for taken_out, files in ((False, request.files), (True, request.superseded)):
         for seq in sorted({file.seq for file in files}):
             expected = sum(file.rows for file in files if file.seq == seq)

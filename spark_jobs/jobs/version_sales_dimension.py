@@ -15,7 +15,7 @@ from include.feeds.sales.job import DimensionRequest, PublishedFacts
 from include.ingestion.errors import EnvironmentFailure
 from spark_jobs import io
 from spark_jobs.attempt import leave_manifest, put_table
-from spark_jobs.jobs.sum_sales_facts import of_each_file, unusual, versions
+from spark_jobs.jobs.sum_sales_facts import of_each_file, versions, write_unusual
 from spark_jobs.transforms import sales_dimensions, sales_facts
 
 if TYPE_CHECKING:
@@ -47,9 +47,12 @@ def run(spark: SparkSession, request: DimensionRequest, store: ObjectStore, base
     moved = pa.array([file.file_id for file in request.files] + list(request.superseded), pa.int64())
     touched = pc.unique(upserts.filter(pc.is_in(upserts["file_id"], moved))["key"])
     versioned = time.perf_counter()
-    tables, again = _looked_at_again(spark, request, base, touched, now, objects["versions"]["key"])
-    tables["touched"] = pa.table({"key": touched}).sort_by("key")
-    tables["changed"] = now.filter(pc.is_in(now["key"], touched))
+    found, again = _looked_at_again(spark, request, base, touched, now, objects["versions"]["key"])
+    tables = {"touched": pa.table({"key": touched}).sort_by("key"), "changed": now.filter(pc.is_in(now["key"], touched))}
+    if found is None:
+        tables["unusual"] = star.UNUSUAL.empty_table()
+    else:
+        objects["unusual"] = write_unusual(store, request, base, found)
     objects |= {name: put_table(store, request, name, table) for name, table in tables.items()}
     seconds = {"versions": versioned - started, "facts": time.perf_counter() - versioned}
     return leave_manifest(store, request, objects, files, seconds, again=again)
@@ -87,7 +90,7 @@ def per_file(request: DimensionRequest, upserts: pa.Table) -> list[dict[str, Any
 
 def _looked_at_again(
     spark: SparkSession, request: DimensionRequest, base: str, touched: pa.Array, now: pa.Table, now_key: str
-) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+) -> tuple[DataFrame | None, dict[str, Any]]:
     """What is unusual in the facts that this batch may have given another meaning, and which facts these are.
 
     Of most dimensions those are the facts with a key that is no longer known: a superseded file alone had said it. What a newly known key
@@ -95,24 +98,22 @@ def _looked_at_again(
     """
     if request.feed == star.PRODUCT.feed:
         return _priced_again(spark, request, base, touched, now, now_key)
-    tables = {"unresolved": star.UNRESOLVED.empty_table(), "price_differences": star.PRICE_DIFFERENCES.empty_table()}
     known = now["key"].combine_chunks()
     lost = touched.filter(pc.invert(pc.is_in(touched, known)))
     if request.versions is None or not request.superseded or not len(lost) or not request.facts:
-        return tables, {}
+        return None, {}
     column = star.DIMENSIONS[request.feed].names
     facts = _facts(spark, base, request.facts, [column, "_file_id", "_line"])
     keys = spark.createDataFrame(pa.table({column: lost}))
-    found = facts.join(keys, on=column, how="left_semi").selectExpr(
-        "_file_id as file_id", "_line as line", f"'{column}' as column", f"cast({column} as string) as value"
-    )
-    tables["unresolved"] = found.toArrow().cast(star.UNRESOLVED).sort_by([("file_id", "ascending"), ("line", "ascending")])
-    return tables, {}
+    told = {"file_id": "_file_id", "line": "_line", "column": f"'{column}'", "value": f"cast({column} as string)"}
+    nothing = {field.name: f"cast(null as {field.dataType.simpleString()})" for field in io.structure(star.UNUSUAL)}
+    found = facts.join(keys, on=column, how="left_semi")
+    return found.selectExpr(*(f"{value} as {name}" for name, value in {**nothing, **told}.items())), {}
 
 
 def _priced_again(
     spark: SparkSession, request: DimensionRequest, base: str, touched: pa.Array, now: pa.Table, now_key: str
-) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+) -> tuple[DataFrame | None, dict[str, Any]]:
     before = versions(spark, base, request.feed, request.versions)
     keys = spark.createDataFrame(pa.table({"key": touched}))
     then = before.join(keys, on="key", how="left_semi").select("name").distinct().toArrow()["name"].to_pylist()
@@ -123,7 +124,7 @@ def _priced_again(
         sales_dimensions.products_by_name(one.join(asked, on="name", how="left_semi").select(*one.columns)) for one in (before, after)
     ]
     changed = changed_names(*(timeline.toArrow().to_pylist() for timeline in timelines))
-    tables = {"unresolved": star.UNRESOLVED.empty_table(), "price_differences": star.PRICE_DIFFERENCES.empty_table()}
+    found = None
     files = files_to_look_at(request.facts, changed, known_before=set(then))
     if files:
         columns = ["product_name", "sales_date", "price", "_file_id", "_line"]
@@ -131,8 +132,7 @@ def _priced_again(
         named = spark.createDataFrame(pa.table({"product_name": sorted(changed)}))
         concerned = facts.join(named, on="product_name", how="left_semi").select(*facts.columns)
         found = sales_facts.unusual(sales_facts.priced(concerned, timelines[1]), {"product_name": "product_key"})
-        tables = unusual(found)
-    return tables, {"product_names": sorted(changed), "file_ids": [file.file_id for file in files]}
+    return found, {"product_names": sorted(changed), "file_ids": [file.file_id for file in files]}
 
 
 def changed_names(before: Iterable[dict[str, Any]], after: Iterable[dict[str, Any]]) -> dict[str, dt.date]:

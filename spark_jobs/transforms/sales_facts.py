@@ -19,8 +19,8 @@ def totals(facts: DataFrame) -> DataFrame:
     return query(
         """select seq, customer_id, store_id, sales_person_id, product_name, month,
                   sum(cast(sign as bigint)) as rows,
-                  cast(sum(if(sign < 0, -total_cost, total_cost)) as decimal(38, 2)) as total
-           from (select *, cast(trunc(sales_date, 'MM') as date) as month from {facts})
+                  cast(sum(sign * cents) * 0.01 as decimal(38, 2)) as total
+           from (select *, cast(total_cost * 100 as bigint) as cents, cast(trunc(sales_date, 'MM') as date) as month from {facts})
            group by grouping sets (
                (seq, sign, customer_id, month), (seq, sign, store_id, sales_person_id, month), (seq, sign, product_name, month))""",
         facts=facts,
@@ -30,7 +30,7 @@ def totals(facts: DataFrame) -> DataFrame:
 def priced(facts: DataFrame, products: DataFrame) -> DataFrame:
     """Each fact with the product that its name means on its day (of `products_by_name`), null where none bears it."""
     return query(
-        """select f.*, p.product_key, p.product_id, p.current_price, p.product_valid_from
+        """select /*+ broadcast(p) */ f.*, p.product_key, p.product_id, p.current_price, p.product_valid_from
            from {facts} f
            left join {products} p on p.product_name = f.product_name
                                  and p.since <= f.sales_date and (p.until is null or f.sales_date < p.until)""",
@@ -64,11 +64,12 @@ def unusual(facts: DataFrame, columns: Mapping[str, str]) -> DataFrame:
     `columns` names, for each column of facts that is looked at, the surrogate that an unknown value lacks. A product without a price
     has none that a fact's could differ from.
     """
-    found = [
+    told = [
         f"""if({key} is null, named_struct('column', '{column}', 'value', cast({column} as string)), null)"""
         for column, key in columns.items()
     ]
-    found.append("if(price <> current_price, named_struct('column', cast(null as string), 'value', cast(null as string)), null)")
+    told.append("if(price <> current_price, named_struct('column', cast(null as string), 'value', cast(null as string)), null)")
+    some = " or ".join([*(f"{key} is null" for key in columns.values()), "price <> current_price"])
     return query(
         f"""select file_id, line, found.column as column, found.value as value,
                    if(found.column is null, product_name, null) as product_name,
@@ -76,6 +77,6 @@ def unusual(facts: DataFrame, columns: Mapping[str, str]) -> DataFrame:
                    if(found.column is null, product_valid_from, null) as valid_from,
                    if(found.column is null, price, null) as price,
                    if(found.column is null, current_price, null) as current_price
-            from (select *, explode(filter(array({", ".join(found)}), one -> one is not null)) as found from {{facts}})""",
+            from (select *, explode(filter(array({", ".join(told)}), one -> one is not null)) as found from {{facts}} where {some})""",
         facts=facts,
     )

@@ -19,7 +19,8 @@ def facts(resolved: DataFrame) -> DataFrame:
     """Facts with their keys as the lake has them."""
     return query(
         f"""select {", ".join(FACTS.names)}
-            from (select *, cast(date_format(sales_date, 'yyyyMMdd') as int) as date_key, date_format(sales_date, 'yyyy-MM') as sales_month
+            from (select *, year(sales_date) * 10000 + month(sales_date) * 100 + day(sales_date) as date_key,
+                         left(cast(sales_date as string), 7) as sales_month
                   from {{resolved}})""",
         resolved=resolved,
     )

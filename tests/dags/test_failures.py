@@ -78,6 +78,19 @@ def test_the_errors_sentence_is_a_line_of_the_log(error: SluiceError, caplog: py
     assert caplog.messages == [str(error)]
 
 
+@pytest.mark.parametrize("error", [BUSY, PAUSED, LOST])
+def test_why_a_task_was_skipped_is_a_line_of_the_log_too(error: SluiceError, caplog: pytest.LogCaptureFixture) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from dags.wiring.failures import explained
+
+    caplog.set_level(logging.INFO, "sluice")
+    with pytest.raises(AirflowSkipException) as skipped, explained(context()):
+        raise error
+    assert caplog.messages == [str(skipped.value)]
+    assert str(skipped.value).startswith(str(error))
+
+
 @pytest.mark.parametrize(
     ("error", "kept"),
     [

@@ -129,6 +129,12 @@ def test_a_step_names_those_of_its_own_feed() -> None:
     assert beside(at("sales_team.discover"), "gate", "process") == ["sales_team.gate", "sales_team.process"]
 
 
+def test_a_scheduled_run_waits_a_moment_for_its_sisters_look_and_not_for_itself() -> None:
+    from dags.wiring.ingest import patience
+
+    assert {name: patience(spec) for name, spec in FEEDS.items()} == {"transactions": 0} | dict.fromkeys(set(FEEDS) - {"transactions"}, 5)
+
+
 def test_every_feed_has_one_ingest() -> None:
     assert sorted(feed for feeds in INGESTS.values() for feed in feeds) == sorted(FEEDS)
 

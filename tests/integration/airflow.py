@@ -95,7 +95,7 @@ class Airflow:
 
     def log(self, dag: str, run: str, task: str, attempt: int = 1) -> str:
         """All that a task's log says, tracebacks and all; of a mapped task that of its first group."""
-        index = 0 if task == "gate" else -1
+        index = 0 if task.rpartition(".")[2] == "gate" else -1
         path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}"
         return json.dumps(self.get(path, map_index=index)["content"], ensure_ascii=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
@@ -15,6 +15,10 @@ from include.ingestion.run import Run
 from include.stores.ledger import files, session
 from include.stores.ledger.batches import Batches, batch_from
 from include.stores.ledger.files import Files
+from spark_jobs.lake import LakeTable
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def without_the_fence() -> None:
@@ -58,6 +62,16 @@ def with_the_transaction_split() -> None:
         return whole(self, spec, token, run, attempt, manifest, _NoResults(), produced)
 
     Batches.publish = publish  # type: ignore[method-assign]
+
+
+def with_rows_appended_to_the_lake() -> None:
+    """A commit of rows to the lake adds them: it takes nothing out, and has no number by which a repeat is known."""
+
+    def replace_where(self: LakeTable, rows: DataFrame, batch: int, condition: str) -> None:
+        del batch, condition
+        rows.write.format("delta").mode("append").save(self.path)
+
+    LakeTable.replace_where = replace_where  # type: ignore[method-assign]
 
 
 class _NoResults:

@@ -101,43 +101,56 @@ class Shop:
         return done.stdout
 
     def table(self, relation: str, columns: str) -> list[tuple[Any, ...]]:
-        rows = self.ledger.rows(f"select {columns} from sales.{relation}")
-        return [tuple(row.values()) for row in rows]
+        return table(self.ledger, relation, columns)
 
     def found(self) -> naive.Published:
-        """What is published, in the shape of the tests' own evaluation."""
-        made = naive.Published()
-        for customer_id, name, address, phone, month, total in self.table("customers_data_mart", "*"):
-            made.customers[customer_id, month] = (name, address, phone, total)
-        for store_id, seller, name, month, total, incentive in self.table("sales_team_data_mart", "*"):
-            made.team[store_id, seller, month] = (name, total, incentive)
-        columns = "store_id, sales_month, sales_person_id, incentive_before, incentive_after, file_id"
-        order = "join file f using (file_id) order by f.seq, store_id, sales_month, sales_person_id"
-        made.changes = [naive.Change(*row) for row in self.table(f"incentive_changes {order}", columns)]
-        made.unresolved = set(self.table("unresolved", 'file_id, line, "column", value'))
-        made.warnings = set(self.table("price_warning", "file_id, line, product_id, valid_from"))
-        for feed, dimension in DIMENSIONS.items():
-            versions: dict[int, list[naive.Version]] = defaultdict(list)
-            for row in self.ledger.rows(f"select * from sales.{dimension.table} order by valid_from"):
-                said = {name: row[name] for name, _ in dimension.attributes}
-                versions[row[dimension.key]].append(naive.Version(row["valid_from"], row["valid_to"], said))
-            made.versions[feed] = dict(versions)
-        return made
+        return what_is_published(self.ledger)
 
     def proven(self) -> naive.Published:
         """Everything that is published, once it is what the files say it should be, cell by cell."""
-        expected, found = naive.published(self.files()), self.found()
-        for feed, dimension in DIMENSIONS.items():
-            expected.versions[feed] = {
-                key: [one._replace(row={name: one.row.get(name) for name, _ in dimension.attributes}) for one in versions]
-                for key, versions in expected.versions[feed].items()
-            }
+        expected, found = what_should_be(self.files()), self.found()
         for part in dataclasses.fields(naive.Published):
             assert getattr(found, part.name) == getattr(expected, part.name), part.name
         (proof,) = self.ledger.rows("select * from sales.proof")
         assert proof["holds"], proof
         assert proof["accepted_rows"] == sum(len(file.rows) for file in naive.in_force_of(self.files(), naive.FACTS))
         return found
+
+
+def table(ledger: PostgresLedger, relation: str, columns: str) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in ledger.rows(f"select {columns} from sales.{relation}")]
+
+
+def what_is_published(ledger: PostgresLedger) -> naive.Published:
+    """What people see, in the shape of the tests' own evaluation."""
+    made = naive.Published()
+    for customer_id, name, address, phone, month, total in table(ledger, "customers_data_mart", "*"):
+        made.customers[customer_id, month] = (name, address, phone, total)
+    for store_id, seller, name, month, total, incentive in table(ledger, "sales_team_data_mart", "*"):
+        made.team[store_id, seller, month] = (name, total, incentive)
+    columns = "store_id, sales_month, sales_person_id, incentive_before, incentive_after, file_id"
+    order = "join file f using (file_id) order by f.seq, store_id, sales_month, sales_person_id"
+    made.changes = [naive.Change(*row) for row in table(ledger, f"incentive_changes {order}", columns)]
+    made.unresolved = set(table(ledger, "unresolved", 'file_id, line, "column", value'))
+    made.warnings = set(table(ledger, "price_warning", "file_id, line, product_id, valid_from"))
+    for feed, dimension in DIMENSIONS.items():
+        versions: dict[int, list[naive.Version]] = defaultdict(list)
+        for row in ledger.rows(f"select * from sales.{dimension.table} order by valid_from"):
+            said = {name: row[name] for name, _ in dimension.attributes}
+            versions[row[dimension.key]].append(naive.Version(row["valid_from"], row["valid_to"], said))
+        made.versions[feed] = dict(versions)
+    return made
+
+
+def what_should_be(files: Sequence[naive.File]) -> naive.Published:
+    """What these files should have published; of a dimension's rows what its table shows."""
+    expected = naive.published(files)
+    for feed, dimension in DIMENSIONS.items():
+        expected.versions[feed] = {
+            key: [one._replace(row={name: one.row.get(name) for name, _ in dimension.attributes}) for one in versions]
+            for key, versions in expected.versions[feed].items()
+        }
+    return expected
 
 
 def as_csv(feed: str, rows: Sequence[naive.Row]) -> bytes:

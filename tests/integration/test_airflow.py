@@ -80,19 +80,20 @@ def airflow(with_airflow: dict[str, str]) -> Airflow:
 def scheduled(airflow: Airflow, services: dict[str, str]) -> Iterator[Scheduled]:
     """All DAGs paused, and paused again at the end."""
     where = settings_from(services)
-    with open_ledger(where) as ledger, nothing_runs(airflow):
+    with open_ledger(where) as ledger, nothing_runs(airflow, INGEST):
         yield Scheduled(airflow, ledger, S3Store(s3_client(where.s3)), where.s3.bucket)
 
 
 @contextmanager
-def nothing_runs(airflow: Airflow) -> Iterator[None]:
-    """All DAGs paused, and no run of the ingest half-way or queued, which would go on as soon as a test unpauses it."""
+def nothing_runs(airflow: Airflow, *dags: str) -> Iterator[None]:
+    """All DAGs paused, and no run of some of them half-way or queued, which would go on as soon as a test unpauses it."""
     try:
         pause_all(airflow)
-        while any(run["state"] not in ENDED for run in airflow.runs(INGEST)):
-            airflow.pause(INGEST, paused=False)
-            until(lambda: all(run["state"] in ENDED for run in airflow.runs(INGEST)), "all runs ended")
-            airflow.pause(INGEST)
+        for dag in dags:
+            while any(run["state"] not in ENDED for run in airflow.runs(dag)):
+                airflow.pause(dag, paused=False)
+                until(lambda dag=dag: all(run["state"] in ENDED for run in airflow.runs(dag)), f"all runs of {dag} ended")  # type: ignore[misc]
+                airflow.pause(dag)
         yield
     finally:
         pause_all(airflow)

@@ -30,9 +30,9 @@ def land(scheduled: Scheduled, day: dt.date, name: str) -> str:
     return key
 
 
-def backfilled(airflow: Airflow, first: dt.date, last: dt.date, **more: Any) -> dict[str, dict[str, Any]]:
+def backfilled(airflow: Airflow, first: dt.date, last: dt.date, *, dag: str = DAILY, **more: Any) -> dict[str, dict[str, Any]]:
     """The ended runs of a backfill, by date."""
-    asked = {"dag_id": DAILY, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z", **more}
+    asked = {"dag_id": dag, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z", **more}
     answer = airflow.ask("POST", "/backfills", json=asked)
     assert answer.ok, answer.text
     until(lambda: airflow.get(f"/backfills/{answer.json()['id']}")["completed_at"], "the backfill has ended", 300)
@@ -40,7 +40,7 @@ def backfilled(airflow: Airflow, first: dt.date, last: dt.date, **more: Any) -> 
     created = answer.json()["created_at"]
     found = {
         run["partition_key"]: run
-        for run in airflow.get(f"/dags/{DAILY}/dagRuns", order_by="-id", limit=50)["dag_runs"]
+        for run in airflow.get(f"/dags/{dag}/dagRuns", order_by="-id", limit=50)["dag_runs"]
         if run["partition_key"] in dates and run["queued_at"] >= created[:19]
     }
     assert all(run["state"] in ENDED for run in found.values())

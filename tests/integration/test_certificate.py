@@ -8,24 +8,26 @@ import io
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from certificate.domains.transactions.domain import TRANSACTIONS
+from certificate.domains.transactions.stream import CHUNK_ROWS
 from certificate.draw import Draw
+from certificate.found import Snapshot
 from certificate.places import Effect, Strike, Target, When
 from certificate.report import Certificate, Round
 from certificate.rounds import disturbed, undisturbed
-from certificate.services import Services, over
-from certificate.snapshot import Snapshot
-from certificate.stream import CHUNK_ROWS, STREAMS, Stream, Wave
-from sluice.services.catalogue import without_airflow
-from sluice.services.state import State
-from sluice.services.supervisor import bring_up
+from certificate.services import Services
+from certificate.stream import Stream, Wave
 from tests import naive
 from tests.integration import mutations
 from tests.integration.conftest import REUSED
+from tests.integration.striking import Scripted, struck
+
+__all__ = ["struck"]
 
 SEED = 4
 CHEAP = ("ingest", "producer", "network", "zombie", "restore")
@@ -33,22 +35,13 @@ KILLS = 40
 
 
 @pytest.fixture(scope="module")
-def struck(services: dict[str, str], database: str, state: State) -> Iterator[Services]:
-    assert services
-    with over(state, PGDATABASE=database) as running:
-        yield running
-    if not REUSED:
-        bring_up(state, without_airflow(state))
-
-
-@pytest.fixture(scope="module")
 def stream() -> Stream:
-    return STREAMS["transactions"](SEED)
+    return TRANSACTIONS.stream(SEED)
 
 
 @pytest.fixture(scope="module")
 def yardstick(struck: Services, stream: Stream) -> Snapshot:
-    return undisturbed(struck, "transactions", stream)
+    return undisturbed(struck, TRANSACTIONS, stream)
 
 
 def test_the_yardstick_is_what_a_naive_evaluation_says(yardstick: Snapshot, stream: Stream) -> None:
@@ -58,7 +51,7 @@ def test_the_yardstick_is_what_a_naive_evaluation_says(yardstick: Snapshot, stre
     assert [len(rows) for _, rows in files] == [file["accepted"] for file in accepted]
     importance = [
         naive.ImportanceRow(row["Source"], row["Target"], Decimal(row["Weight"]), row["typeTrans"])
-        for row in csv.DictReader(io.StringIO(stream.importance.decode()), quotechar="'")
+        for row in csv.DictReader(io.StringIO(stream.references["transactions", "importance"].decode()), quotechar="'")
     ]
     expected = naive.detections(files, importance, naive.Parameters(**stream.parameters))
     found = [(one["seq"], one["pattern_id"], one["merchant_id"], one["customer_name"]) for one in yardstick["detection"].values()]
@@ -103,29 +96,12 @@ def test_killed_forty_times_in_as_many_places_nothing_is_lost_doubled_or_differe
     kinds = CHEAP if REUSED else (*CHEAP, "s3", "postgres", "worker")
     while certificate.kills < KILLS and certificate.clean:
         number = len(certificate.rounds) + 1
-        draw = Draw(random.Random(f"{SEED}/{number}"), certificate.by_place(), kinds)
+        draw = Draw(random.Random(f"{SEED}/{number}"), certificate.by_place(), kinds, TRANSACTIONS.never)
         done = disturbed(struck, stream, yardstick, draw, Round("transactions", SEED, number), KILLS + 10 - certificate.kills)
         certificate.rounds.append(done)
     print(certificate.text())
     assert certificate.clean, certificate.first_difference
     assert len(certificate.by_place()) > KILLS / 2
-
-
-@dataclass
-class Scripted(Draw):
-    """Deals the given blows, one in each wave that the ingest gets."""
-
-    blows: list[Strike] = field(default_factory=list)
-
-    def strike(self, *, producer: bool) -> Strike:
-        assert not producer
-        return self.blows[0]
-
-    def of_producer(self, share: int) -> int:
-        return share * 0
-
-    def shares(self, blows: int, waves: int) -> list[int]:
-        return [blows, *[0] * (waves - 1)]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +123,7 @@ class Scripted(Draw):
             mutations.without_the_key_of_a_file,
             Strike(Target.INGEST, When.AFTER, Effect.REGISTRATION),
             "doubled",
-            "file seq",
+            "file transactions seq",
         ),
     ],
 )
@@ -156,7 +132,7 @@ def test_with_a_safeguard_taken_out_the_certificate_reports_the_difference(
 ) -> None:
     short, expected = first_wave(struck, stream)
     for prepare, clean in ((None, True), (taken_out, False)):
-        draw = Scripted(random.Random(SEED), Counter(), ("ingest",), [blow])
+        draw = Scripted(random.Random(SEED), Counter(), ("ingest",), blows=[blow])
         done = disturbed(struck, short, expected, draw, Round("transactions", SEED, 1), 1, prepare)
         assert sum((done.kills | done.faults).values()) == 1, "the blow did not fall"
         assert done.clean is clean, done
@@ -166,5 +142,5 @@ def test_with_a_safeguard_taken_out_the_certificate_reports_the_difference(
 
 def first_wave(struck: Services, stream: Stream) -> tuple[Stream, Snapshot]:
     """The stream's first wave alone, and what it comes to."""
-    short = Stream(stream.importance, stream.waves[:1], stream.scale)
-    return short, undisturbed(struck, "transactions", short)
+    short = replace(stream, waves=stream.waves[:1])
+    return short, undisturbed(struck, TRANSACTIONS, short)

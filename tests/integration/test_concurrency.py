@@ -14,23 +14,25 @@ import psutil
 import pytest
 
 from certificate.compare import differences
+from certificate.domains.transactions.domain import TRANSACTIONS
+from certificate.found import Snapshot
 from certificate.history import History
 from certificate.places import Effect, Strike, Target, When
-from certificate.snapshot import Snapshot, taken
-from certificate.stream import STREAMS, Wave
+from certificate.snapshot import taken
+from certificate.stream import Wave
 from certificate.victim import Ending, Task, Victim
 from include.ingestion.run import Run
 from sluice.runtime import now
 from tests.integration.world import HEADER, SMALL, World, row
 
-STREAM = STREAMS["transactions"](11)
+STREAM = TRANSACTIONS.stream(11)
 
 
 @contextmanager
 def landed(apart: dict[str, str]) -> Iterator[History]:
     """A history with files of all kinds in landing, good and bad, and nothing ingested."""
     with TemporaryDirectory() as folder:
-        history = History(apart, "transactions", Path(folder))
+        history = History(apart, TRANSACTIONS, Path(folder))
         history.make(STREAM)
         for wave in STREAM.waves[:3]:
             history.land(as_objects(wave))
@@ -50,7 +52,7 @@ def as_objects(wave: Wave) -> Wave:
 
 
 def task(history: History, run_id: str, strike: Strike | None = None, **given: object) -> Task:
-    return Task("transactions", history.environment, run_id, STREAM.parameters, strike=strike, **given)  # type: ignore[arg-type]
+    return Task(TRANSACTIONS.name, TRANSACTIONS.feeds, history.environment, run_id, STREAM.parameters, strike=strike, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,14 @@ import dataclasses
 
 import pytest
 
+from include.feeds import feed_named
 from include.ingestion.batch import Batch
 from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, UsageError
 from include.ingestion.ingest import Progress, ingest_once, until_empty
 from include.ingestion.ports import Job, Say
+from include.ingestion.run import Run
+from sluice.runtime import now
+from tests.integration.shop import Shop
 from tests.integration.trade import Killed, Trade, dies
 
 
@@ -114,6 +118,15 @@ def test_while_one_feed_is_worked_on_another_of_its_group_leaves_it_to_that_run_
     until_empty(dataclasses.replace(trade.ports("parties"), say=ends), trade.specs["parties"], trade.run(), Progress())
     assert trade.sums("parties") == {"p": (1, 700)}
     assert sum(line.startswith("waiting: ") for line in trade.said) == 1
+
+
+def test_the_feed_that_a_group_is_named_after_waits_for_its_sisters_turn_too(shop: Shop) -> None:
+    token = shop.ledger.take_lease(feed_named("customer"), Run("customers-run", now()))
+    with pytest.raises(
+        FeedBusy, match=r"^sales waits for its turn: customers-run works on the group sales \(its lease runs out in \d+ s unless"
+    ):
+        shop.ingest("sales")
+    shop.ledger.let_go(feed_named("customer"), token)
 
 
 def test_an_open_batch_of_a_paused_feed_stops_its_group_and_says_whose_it_is(trade: Trade) -> None:

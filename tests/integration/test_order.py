@@ -22,8 +22,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from certificate.domains.transactions.domain import TRANSACTIONS
 from certificate.history import History
-from certificate.stream import SMALL, Stream
+from certificate.stream import Stream
 from include.feeds.transactions.job import DetectRequest
 from include.ingestion import keys
 from include.ingestion.ingest import Progress, ingest_once, until_empty
@@ -150,7 +151,7 @@ class Arrivals(RuleBasedStateMachine):
     @rule(max_files=st.sampled_from([1, 2, 5, 100]))
     def ingest(self, max_files: int) -> None:
         run = Run(f"order-{new_id()}", now(), PARAMETERS, max_files)
-        ingest_once(self.ports, self.history.spec, run, Progress())
+        ingest_once(self.ports, self.history.specs[0], run, Progress())
 
     def land(self, key: str, content: Any) -> None:
         self.files[key] = text_of(content, len(self.files))
@@ -164,7 +165,7 @@ class Arrivals(RuleBasedStateMachine):
             if hasattr(self, "ports"):
                 while self.late:
                     self.finish_an_upload()
-                until_empty(self.ports, self.history.spec, Run(f"order-{new_id()}", now(), PARAMETERS), Progress())
+                until_empty(self.ports, self.history.specs[0], Run(f"order-{new_id()}", now(), PARAMETERS), Progress())
                 self.check()
         finally:
             self._stack.close()
@@ -200,8 +201,8 @@ def naively(text: str) -> list[naive.Row]:
 @contextmanager
 def history(services: Mapping[str, str]) -> Iterator[History]:
     with TemporaryDirectory() as kept:
-        made = History(services, "transactions", Path(kept))
-        made.make(Stream(IMPORTANCE.encode(), (), SMALL))
+        made = History(services, TRANSACTIONS, Path(kept))
+        made.make(Stream((), "transactions", 0, references={("transactions", "importance"): IMPORTANCE.encode()}))
         try:
             yield made
         finally:
@@ -215,13 +216,13 @@ def ports(of: History, page: int) -> Iterator[Ports]:
     client.meta.events.register("before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.update(MaxKeys=page))
     store = S3Store(client)
     ledger = PostgresLedger(of.connect)
-    with open_ports(of.where, of.spec, lambda _: None) as real:
+    with open_ports(of.where, of.specs[0], lambda _: None) as real:
         yield dataclasses.replace(
             real,
             store=store,
             ledger=ledger,
             gate=GreatExpectationsGate(store, of.bucket),
-            results=results_of(of.spec, ledger, store, of.bucket, new_id),
+            results=results_of(of.specs[0], ledger, store, of.bucket, new_id),
             job=InThisProcess(store, of.bucket),
         )
     ledger.close()

@@ -10,6 +10,8 @@ import pytest
 
 from include.ingestion import keys
 from include.stores.transactions import state_as_of
+from sluice.ledger import backup
+from sluice.runtime import now
 from tests.integration.world import HEADER, World, row
 
 _LEDGER = {
@@ -178,3 +180,20 @@ def test_a_restore_that_fails_half_way_leaves_the_ledger_as_it_was(world: World,
     assert "pg_restore failed" in world.sluice("restore", str(tmp_path / "ledger.dump"), "--yes", check=1).stderr
     assert world.states() == {"a.csv": "published", "bad.csv": "quarantined"}
     assert not world.ledger.rows("select from pg_namespace where nspname like current_schema() || '_before_%%'")
+
+
+def test_two_restores_at_one_instant_keep_both_ledgers_of_before(world: World, tmp_path: Path) -> None:
+    first_half(world)
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    at, kept = now(), []
+    for _ in range(3):
+        world.ledger.close()
+        done = backup.restore(world.where.ledger, tmp_path / "ledger.dump", world.bucket, at)
+        own = done.schemas[0]
+        assert [
+            name.removeprefix(f"{schema}_before_{at:%Y%m%d_%H%M%S}") for schema, name in zip(done.schemas, done.kept_as, strict=True)
+        ] == ["" if not kept else f"_{len(kept) + 1}"] * len(done.schemas)
+        kept.append(done.kept_as[0])
+    there = world.ledger.rows("select nspname from pg_namespace where starts_with(nspname, %s) order by 1", (f"{own}_before_",))
+    assert [row["nspname"] for row in there] == kept
+    assert world.states() == {"a.csv": "published", "bad.csv": "quarantined"}

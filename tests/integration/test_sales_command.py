@@ -104,3 +104,19 @@ def test_what_is_no_month_is_wrong_use(month: str) -> None:
     command = [sys.executable, "-m", "sluice", "sales", "customers", "--month", month]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"sluice: --month {month!r} is no month such as 2026-03\n")
+
+
+def test_several_feeds_are_ingested_one_after_another_by_one_command(shop: Shop) -> None:
+    shop.land("customer", "c.csv", customer(1))
+    shop.land("sales", "a.csv", fact(1, 1, 1, "100.50"))
+    said = shop.sluice("ingest", "customer", "sales", "--until-empty").splitlines()
+    assert [line.split(";")[0] for line in said] == [
+        "customer: 1 registered, 1 accepted, 0 quarantined, 0 duplicate",
+        "sales: 1 registered, 1 accepted, 0 quarantined, 0 duplicate",
+    ]
+    again = json.loads(shop.sluice("ingest", "customer", "sales", "--json"))
+    assert [(one["feed"], one["registered"], one["waiting"]) for one in again] == [("customer", 0, 0), ("sales", 0, 0)]
+    follow = [sys.executable, "-m", "sluice", "ingest", "customer", "sales", "--follow"]
+    refused = subprocess.run(follow, capture_output=True, text=True, check=False, timeout=60)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "sluice: --follow goes round one feed; follow each in a process of its own\n"

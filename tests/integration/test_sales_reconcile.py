@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 
+from certificate.domain import Domain
+from certificate.domains.sales.domain import SALES
 from certificate.history import History
 from certificate.leftovers import missing, unreferred
 from include.feeds import feed_named
 from include.ingestion.ports import Ports
 from include.ingestion.reconcile.look import Scope
 from include.ingestion.reconcile.reconcile import Reconciled, reconcile
+from include.stores.ledger.files import object_refs
 from tests.integration.shop import DAY, FEEDS, Shop
 from tests.integration.test_sales import customer, fact, person, product, store
 
@@ -27,6 +31,7 @@ class AsHistory:
     """A shop as the certificate looks at what is left in a bucket."""
 
     shop: Shop
+    domain: Domain = SALES
 
     def __post_init__(self) -> None:
         self.store, self.bucket, self.rows = self.shop.store, self.shop.bucket, self.shop.ledger.rows
@@ -150,23 +155,83 @@ def test_facts_published_with_other_money_than_their_bronze_are_named(trading: S
     ]
 
 
-def test_a_dimension_whose_objects_or_table_are_not_what_was_published_is_named(trading: Shop) -> None:
-    shop = trading
-    rows = shop.ledger.rows("select name, batch, key, size, etag from sales.dimension_state where feed = 'product' order by batch, name")
-    old, newest = rows[0], rows[-1]
-    assert (old["name"], newest["name"]) == ("upserts", "versions")
-    body = shop.store.read_bytes(shop.bucket, newest["key"])
-    shop.store.delete(shop.bucket, old["key"])
-    shop.store.put(shop.bucket, newest["key"], body + b"more")
-    lost = ("state_missing", f"s3://{shop.bucket}/{old['key']}", f"upserts of product after batch {old['batch']}, is not there")
-    listed = said(check(shop, "product", Scope()))
-    assert listed[0] == lost
-    assert listed[1][:2] == ("state_differs", f"s3://{shop.bucket}/{newest['key']}")
-    assert f"has {len(body) + 4} bytes" in listed[1][2]
-    assert [code for code, _, _ in said(check(shop, "product", Scope(date=DAY)))] == ["state_differs"]
+@pytest.fixture
+def listing(shop: Shop) -> Shop:
+    """A shop with products alone, in two batches."""
+    shop.land("product", "p.csv", product(5), product(6, "salt"))
+    shop.drain("product")
+    shop.land("product", "q.csv", product(5, price="12.50", updated="2026-03-15"))
+    shop.drain("product")
+    return shop
 
-    shop.store.put(shop.bucket, newest["key"], body)
+
+def state_of_products(shop: Shop) -> list[dict[str, Any]]:
+    """The objects that hold the products after each of their batches, and the bytes that they held when this was asked."""
+    rows = shop.ledger.rows("select name, batch, key from sales.dimension_state where feed = 'product' order by batch, name")
+    return [row | {"body": shop.store.read_bytes(shop.bucket, row["key"])} for row in rows]
+
+
+def test_lost_and_damaged_objects_of_a_dimension_are_made_again_with_the_recorded_bytes_and_its_feed_goes_on(listing: Shop) -> None:
+    shop = listing
+    old, _, _, newest = before = state_of_products(shop)
+    assert (old["name"], newest["name"]) == ("upserts", "versions")
+    shop.store.delete(shop.bucket, old["key"])
+    shop.store.put(shop.bucket, newest["key"], newest["body"] + b"more")
+    found = check(shop, "product", Scope())
+    assert [(one.code.value, one.where, one.repaired) for one in found.findings if one.severity == "difference"] == [
+        ("state_missing", f"s3://{shop.bucket}/{old['key']}", True),
+        ("state_differs", f"s3://{shop.bucket}/{newest['key']}", True),
+    ]
+    assert f"upserts of product after batch {old['batch']}, is not there" in [one.what for one in found.findings]
+    assert state_of_products(shop) == before
+    assert [*shop.store.objects(shop.bucket, "shadow/")] == []
+    assert said(check(shop, "product", Scope(date=DAY))) == []
+    shop.land("product", "r.csv", product(5, price="10.00", updated="2026-03-20"))
+    shop.drain("product")
+    shop.proven()
+
+
+def test_an_object_of_a_dimension_that_cannot_be_made_again_is_a_finding_that_says_why(listing: Shop) -> None:
+    shop = listing
+    _, first, upserts, newest = state_of_products(shop)
+    (bronze,) = shop.ledger.rows("select file_id, bronze from file where feed = 'product' and batch = %s", (newest["batch"],))
+
+    def why() -> list[str]:
+        """Why what is looked at with the newest date's objects cannot be made again."""
+        found = [one for one in check(shop, "product", Scope(date=DAY)).findings if one.where.endswith(newest["key"])]
+        assert [(one.code.value, one.repaired) for one in found] == [("state_missing", False)]
+        assert found[0].next_step.startswith("put the object back from a copy of the bucket")
+        return [one.what.removeprefix(f"versions of product after batch {newest['batch']}, is not there, and ") for one in found]
+
+    shop.store.delete(shop.bucket, newest["key"])
+    shop.store.put(shop.bucket, first["key"], b"torn")
+    assert why() == [f"cannot be made again: versions after batch {first['batch']}, which it is made of, is lost too"]
+    shop.store.put(shop.bucket, first["key"], first["body"])
+
+    change(shop, "update file set bronze_digest = 'another' where file_id = %s", (bronze["file_id"],))
+    assert why() == [f"cannot be made again: bronze of file {bronze['file_id']} is not what was recorded"]
+    change(shop, "update file set bronze_digest = %s where file_id = %s", (digest(shop, bronze), bronze["file_id"]))
+
+    recorded = "update batch set manifest = jsonb_set(manifest, '{objects,versions,sha256}', to_jsonb(%s::text)) where batch = %s"
+    change(shop, recorded, ("another", newest["batch"]))
+    assert why() == ["cannot be made again: the job makes other bytes of the same rows now"]
+    change(shop, recorded, (hashlib.sha256(newest["body"]).hexdigest(), newest["batch"]))
+
+    found = check(shop, "product", Scope(date=DAY))
+    assert [(one.code.value, one.repaired) for one in found.findings if one.severity == "difference"] == [("state_missing", True)]
+    assert state_of_products(shop)[2:] == [upserts, newest]
+
+
+def digest(shop: Shop, file: Mapping[str, Any]) -> str:
+    again = shop.ports["product"].gate.reread(feed_named("product"), file["file_id"], object_refs(file["bronze"]))
+    assert again.digest is not None
+    return again.digest
+
+
+def test_a_table_of_a_dimension_that_is_not_what_was_published_is_named(listing: Shop) -> None:
+    shop = listing
+    newest = state_of_products(shop)[-1]
     change(shop, "delete from sales.dim_product where valid_to is null")
     assert said(check(shop, "product", Scope(date=DAY))) == [
-        ("counts_differ", "sales.dim_product", f"has 1 versions, and 2 are in the object of batch {newest['batch']}")
+        ("counts_differ", "sales.dim_product", f"has 1 versions, and 3 are in the object of batch {newest['batch']}")
     ]

@@ -88,6 +88,33 @@ def test_all_sets_appear_at_once_and_only_changed_months_are_written_again(shop:
     assert not {key for key in there if "/set=" in key} - third.keys - second.keys
 
 
+def test_a_refresh_that_another_one_overtook_does_not_take_the_sets_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land("sales", "a.csv", fact(1, cost="3.00"))
+    shop.drain("sales")
+    with monkeypatch.context() as patch:
+        overtaken_before_the_marts(shop, patch)
+        sets_of(shop).refresh(now(), shop.said.append)
+    assert proven(shop).batch == 2
+    assert len(read(shop, SALES_PARTITIONED)) == 2
+
+
+def overtaken_before_the_marts(shop: Shop, patch: pytest.MonkeyPatch) -> None:
+    """Facts are published and the sets refreshed by another, once, when a refresh has written its months and no mart yet."""
+    put = shop.store.put
+    overtaken: list[str] = []
+
+    def put_and_be_overtaken(bucket: str, key: str, *more: Any, **named: Any) -> ObjectRef:
+        written = put(bucket, key, *more, **named)
+        if key.startswith("lake/sales/marts/") and not overtaken:
+            overtaken.append(key)
+            shop.land("sales", "b.csv", fact(2, cost="4.00"))
+            shop.drain("sales")
+            sets_of(shop).refresh(now(), shop.said.append)
+        return written
+
+    patch.setattr(shop.store, "put", put_and_be_overtaken)
+
+
 def of_month(finished: Finished, month: str) -> set[str]:
     return {ref["key"] for ref in finished.objects[SALES_PARTITIONED] if ref["sales_month"] == month}
 

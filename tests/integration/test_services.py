@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from sluice.services import process, s3proxy
 from sluice.services.airflow import ask_health
-from sluice.services.catalogue import all_services
+from sluice.services.catalogue import all_services, without_airflow
 from sluice.services.doctor import Verdict, examine, listening_beyond_loopback
 from sluice.services.environment import environment
 from sluice.services.spark import count_range
@@ -187,6 +187,15 @@ def test_up_again_changes_nothing(services: dict[str, str], state: State) -> Non
 
     assert {one.how for one in again} == {"was running"}
     assert {name: process.read_record(state, name) for name in NAMES} == before
+
+
+def test_options_of_the_shell_for_postgresqls_clients_do_not_reach_the_services(
+    services: dict[str, str], state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
+
+    assert services
+    assert {one.how for one in bring_up(state, without_airflow(state), quiet)} == {"was running"}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pytest
 
 from include.ingestion.errors import AlreadyThere, ObjectGone
-from include.ingestion.file import ObjectRef
+from include.ingestion.file import FileStamp, ObjectRef
 from include.stores.settings import S3Settings, SparkSettings
 from spark_jobs import session
 
@@ -53,6 +54,21 @@ class FolderStore:
 
     def read(self, bucket: str, key: str, etag: str | None = None) -> BinaryIO:
         return io.BytesIO(self.read_bytes(bucket, key, etag))
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[FileStamp]:
+        for path in sorted((self.folder / prefix).rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                etag = hashlib.md5(path.read_bytes()).hexdigest()
+                yield FileStamp(bucket, path.relative_to(self.folder).as_posix(), etag, path.stat().st_size, dt.datetime.now(dt.UTC))
+
+    def copy(self, bucket: str, key: str, to_bucket: str, to_key: str, *, etag: str) -> ObjectRef:
+        content = self.read_bytes(bucket, key)
+        assert hashlib.md5(content).hexdigest() == etag
+        return self.put(to_bucket, to_key, content)
+
+    def delete(self, bucket: str, key: str, etag: str | None = None) -> bool:  # noqa: ARG002 (the port's)
+        (self.folder / key).unlink()
+        return True
 
 
 @pytest.fixture

@@ -151,12 +151,13 @@ SUMS = pa.schema(
     ]
 )
 
-UNRESOLVED = pa.schema([("file_id", _ID), ("line", _ID), ("column", _TEXT), ("value", _TEXT)])
-
-PRICE_DIFFERENCES = pa.schema(
+# What is unusual in facts: a value that is unknown, or, without a column, a price unlike that of the product's version.
+UNUSUAL = pa.schema(
     [
         ("file_id", _ID),
         ("line", _ID),
+        ("column", _TEXT),
+        ("value", _TEXT),
         ("product_name", _TEXT),
         ("product_id", _ID),
         ("valid_from", _DAY),

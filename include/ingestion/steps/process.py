@@ -58,8 +58,8 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
         attempt = ports.ledger.begin_attempt(spec, token, run, batch.number)
         ports.say(
             f"batch {batch.number} attempt {attempt.number} of {spec.name}: "
-            f"seq {batch.first_seq}-{batch.last_seq}, {len(batch.files)} files, {batch.rows} rows, "
-            + ", ".join(f"{name} {value}" for name, value in batch.parameters.items())
+            f"seq {batch.first_seq}-{batch.last_seq}, {len(batch.files)} files, {batch.rows} rows"
+            + "".join(f", {name} {value}" for name, value in batch.parameters.items())
         )
         if batch.reference_version is None and spec.without_reference:
             ports.say(spec.without_reference)

@@ -68,7 +68,7 @@ class LatestResults:
         names = self._names(upserts)
         transaction.execute(sql.SQL("create temporary table upsert (like {table}) on commit drop").format(**names))
         transaction.execute("alter table upsert alter from_batch drop not null")
-        copy_in(transaction, "upsert", ", ".join(upserts.column_names), upserts)
+        copy_in(transaction, "upsert", ", ".join(upserts.column_names), [upserts])
         winners = """select distinct on ({key}) {columns} from upsert order by {key}, {at} desc, seq desc, line desc"""
         closing = (
             "update {table} t set to_batch = %(batch)s from (" + winners + ") n where n.{key} = t.{key} and t.to_batch is null"
@@ -83,7 +83,7 @@ class LatestResults:
         latest = transaction.rowcount
         transaction.execute("drop table upsert")
         self._put_files(transaction, batch, upserts)
-        copy_in(transaction, "finance.finding", 'file_id, "column", what, rows, first_line', produced["findings"])
+        copy_in(transaction, "finance.finding", 'file_id, "column", what, rows, first_line', [produced["findings"]])
         return {"ids": upserts.num_rows, "latest rows": latest, "findings": produced["findings"].num_rows}
 
     def _names(self, upserts: pa.Table) -> dict[str, sql.Composable]:

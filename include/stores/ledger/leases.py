@@ -28,14 +28,15 @@ class Leases(LedgerSession):
         with self.transaction(run) as cursor:
             _refuse_paused(cursor, spec.name)
             cursor.execute(
-                """select lease_holder, lease_token, extract(epoch from lease_until - clock_timestamp())::float8 as seconds_left
-                   from feed_group where group_name = %s for update""",
+                """select lease_holder, lease_token, extract(epoch from lease_until - clock_timestamp())::float8 as seconds_left,
+                          (select count(*) > 1 from feed f where f.group_name = g.group_name) as shared
+                   from feed_group g where group_name = %s for update""",
                 (spec.group,),
             )
             lease = cursor.fetchone()
             assert lease is not None, "feed.group_name references feed_group"
             if lease["lease_holder"] not in (None, run.run_id) and lease["seconds_left"] > 0:
-                raise FeedBusy(spec.name, lease["lease_holder"], lease["seconds_left"], spec.group)
+                raise FeedBusy(spec.name, lease["lease_holder"], lease["seconds_left"], spec.group if lease["shared"] else "")
             token: int = lease["lease_token"] + 1
             cursor.execute(
                 """update feed_group set lease_holder = %s, lease_token = %s, lease_until = clock_timestamp() + make_interval(secs => %s)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from include.feeds.sales.star import Dimension
 from include.ingestion.reconcile.finding import Code, Finding
 from include.ingestion.reconcile.look import Look, Pass
 from include.stores.ledger.session import LedgerSession
+from include.stores.sales.state_books import DimensionStateBooks
 
 _LOOK = "docs/runbooks/ledger-and-bucket.md"
-_BACK = "put the object back from a copy of the bucket; until then no batch of the feed can be processed"
 
 # What was published more than once, and where it is not alike. One statement, so one moment.
 _SUMS = """
@@ -40,12 +39,6 @@ full join (select store_id, sales_month, sales_person_id, sum(incentive_after - 
 where coalesce(m.incentive, 0) <> coalesce(c.incentive, 0)
 group by store_id, sales_month
 order by 1, 2 limit 100
-"""
-
-_OBJECTS = """
-select * from sales.dimension_state
-where feed = %(feed)s and (not %(newest)s or batch = (select max(batch) from sales.dimension_state where feed = %(feed)s))
-order by batch, name
 """
 
 
@@ -82,31 +75,7 @@ class DimensionBooks:
     def __init__(self, dimension: Dimension, ledger: LedgerSession) -> None:
         self._dimension = dimension
         self._ledger = ledger
-        self.passes: tuple[Pass, ...] = (self.state, self.published)
-
-    def state(self, look: Look) -> Iterator[Finding]:
-        """The objects that hold the dimension after each of its batches; of one date only the newest, which the next batch reads."""
-        for row in self._ledger.rows(_OBJECTS, {"feed": look.spec.name, "newest": look.scope.date is not None}):
-            finding = self._object(look, row)
-            if finding is not None:
-                yield finding
-
-    def _object(self, look: Look, row: Mapping[str, Any]) -> Finding | None:
-        bucket, key = row["bucket"], row["key"]
-        listed = look.scope.date is None
-        there = look.inventory.find(bucket, key) if listed else look.ports.store.head(bucket, key)
-        if there is None and listed:
-            there = look.ports.store.head(bucket, key)  # published after the listing
-        code, what = Code.STATE_DIFFERS, ""
-        if there is None:
-            code, what = Code.STATE_MISSING, "is not there"
-        elif (there.size, there.etag) != (row["size"], row["etag"]):
-            what = f"has {there.size} bytes and etag {there.etag}, recorded are {row['size']} and {row['etag']}"
-        elif look.scope.reads and look.damaged(bucket, key, row["etag"]):
-            what = "does not hold the bytes that its etag names"
-        if not what:
-            return None
-        return Finding(code, f"s3://{bucket}/{key}", f"{row['name']} of {look.spec.name} after batch {row['batch']}, {what}", _BACK)
+        self.passes: tuple[Pass, ...] = (DimensionStateBooks(ledger).state, self.published)
 
     def published(self, look: Look) -> Iterator[Finding]:
         """The published table has as many versions as the object that it was written from."""

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from psycopg import sql
 
+from include.feeds.parquet import Spooled
 from include.feeds.sales.job import DIMENSION_JOB, DimensionRequest
 from include.feeds.sales.lake import DIMENSION_LAKE_JOB, GROUP, LakeDimensionRequest
 from include.feeds.sales.star import PRODUCT, Dimension
@@ -24,9 +25,9 @@ from include.stores.sales.books import DimensionBooks
 from include.stores.sales.facts import DELIVERY, put_unusual, star_file
 from include.stores.sales.lake import LakeBooks
 from include.stores.sales.state import dimension_objects, file_dates, point_at, published_facts
-from include.stores.tables import copy_in, read_tables
+from include.stores.tables import copy_in, read_tables, spooled
 
-_TABLES = ("touched", "changed", "unresolved", "price_differences")
+_TABLES = ("touched", "changed")
 _STATE = ("upserts", "versions")
 
 
@@ -35,6 +36,7 @@ class Produced:
     """What an attempt of the job made: tables to publish, objects to point at, which facts it looked at again."""
 
     tables: Mapping[str, pa.Table]
+    unusual: Spooled
     state: Mapping[str, Mapping[str, Any]]
     again: Mapping[str, Any]
 
@@ -88,7 +90,8 @@ class DimensionResults:
     def read(self, manifest: Mapping[str, Any]) -> Produced:
         """Read what an attempt wrote, exactly the objects its manifest names."""
         state = {name: manifest["objects"][name] for name in _STATE}
-        return Produced(read_tables(self._store, self._bucket, manifest, _TABLES), state, manifest["again"])
+        tables = read_tables(self._store, self._bucket, manifest, _TABLES)
+        return Produced(tables, spooled(self._store, self._bucket, manifest, "unusual"), state, manifest["again"])
 
     def publish(self, transaction: Cursor, batch: Batch, produced: Produced, at: dt.datetime) -> dict[str, int]:
         """Put the versions of the keys that the batch touches in place of those before; settle what they settle."""
@@ -96,10 +99,10 @@ class DimensionResults:
         for name, ref in produced.state.items():
             point_at(transaction, batch.feed, batch.number, name, self._bucket, ref)
         transaction.execute("create temporary table touched (key bigint) on commit drop")
-        copy_in(transaction, "touched", "key", produced.tables["touched"])
+        copy_in(transaction, "touched", "key", [produced.tables["touched"]])
         self._put_versions(transaction, produced.tables["changed"])
         settled = self._settle(transaction, produced.again)
-        put_unusual(transaction, produced.tables)
+        put_unusual(transaction, produced.unusual)
         transaction.execute("drop table touched")
         return {"keys": produced.tables["touched"].num_rows, "versions": produced.tables["changed"].num_rows, "values settled": settled}
 
@@ -107,7 +110,7 @@ class DimensionResults:
         names = {"table": sql.Identifier("sales", self._dimension.table), "key": sql.Identifier(self._dimension.key)}
         transaction.execute(sql.SQL("delete from {table} d using touched t where d.{key} = t.key").format(**names))
         columns = [{"key": self._dimension.key, "surrogate": self._dimension.surrogate}.get(name, name) for name in changed.column_names]
-        copy_in(transaction, f"sales.{self._dimension.table}", ", ".join(columns), changed)
+        copy_in(transaction, f"sales.{self._dimension.table}", ", ".join(columns), [changed])
 
     def _settle(self, transaction: Cursor, again: Mapping[str, Any]) -> int:
         """Strike from the lists what is known now, and all that was looked at once more; how many unknown values that were."""

@@ -6,11 +6,12 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
+from include.feeds.parquet import Spooled
 from include.feeds.sales.job import FACTS_JOB, FactsRequest, StarFile
 from include.feeds.sales.lake import FACT_SALES, FACTS_LAKE_JOB, GROUP
-from include.feeds.sales.star import DIMENSIONS, FACTS, SUMS
+from include.feeds.sales.star import DIMENSIONS, FACTS, SUMS, UNUSUAL
 from include.ingestion import keys
 from include.ingestion.batch import Attempt, Batch, BatchFile
 from include.ingestion.ports import Job, ObjectStore, Say
@@ -22,10 +23,10 @@ from include.stores.sales.books import FactsBooks
 from include.stores.sales.lake import LakeBooks
 from include.stores.sales.marts import publish_sums
 from include.stores.sales.state import dimension_objects, file_dates
-from include.stores.tables import copy_in, read_tables
+from include.stores.tables import copy_in, spooled
 
 DELIVERY = 0  # the number of no attempt
-_TABLES = ("sums", "unresolved", "price_differences")
+_TABLES = ("sums", "unusual")
 
 
 class FactsResults:
@@ -72,22 +73,18 @@ class FactsResults:
             output=output,
         )
 
-    def read(self, manifest: Mapping[str, Any]) -> dict[str, pa.Table]:
-        """Read what an attempt wrote, exactly the objects its manifest names."""
-        return read_tables(self._store, self._bucket, manifest, _TABLES)
+    def read(self, manifest: Mapping[str, Any]) -> dict[str, Spooled]:
+        """Fetch what an attempt wrote, exactly the objects its manifest names."""
+        return {name: spooled(self._store, self._bucket, manifest, name) for name in _TABLES}
 
-    def publish(self, transaction: Cursor, batch: Batch, produced: Mapping[str, pa.Table], at: dt.datetime) -> dict[str, int]:
+    def publish(self, transaction: Cursor, batch: Batch, produced: Mapping[str, Spooled], at: dt.datetime) -> dict[str, int]:
         """Let the batch count in the marts, and list what is unusual in it."""
         changed = publish_sums(transaction, batch, produced["sums"], at)
         gone = [old.file_id for old in batch.superseded]
         transaction.execute("delete from sales.unresolved where file_id = any(%s)", (gone,))
         transaction.execute("delete from sales.price_difference where file_id = any(%s)", (gone,))
-        put_unusual(transaction, produced)
-        return {
-            "incentives changed": changed,
-            "unresolved values": produced["unresolved"].num_rows,
-            "price warnings": produced["price_differences"].num_rows,
-        }
+        unresolved, prices = put_unusual(transaction, produced["unusual"])
+        return {"incentives changed": changed, "unresolved values": unresolved, "price warnings": prices}
 
     def deliver(self, batch: Batch, job: Job, say: Say) -> None:
         """Put the facts into the lake, with the keys of when the batch was published; later dimensions change them in their turn."""
@@ -103,8 +100,13 @@ def star_file(file: BatchFile, seq: int, dates: Mapping[int, dt.date]) -> StarFi
     return StarFile(file.file_id, seq, dates[file.file_id], tuple(ref.key for ref in file.bronze), file.rows)
 
 
-def put_unusual(transaction: Cursor, produced: Mapping[str, pa.Table]) -> None:
-    """List values that are unknown and prices that differ."""
-    copy_in(transaction, "sales.unresolved", 'file_id, line, "column", value', produced["unresolved"])
+def put_unusual(transaction: Cursor, unusual: Spooled) -> tuple[int, int]:
+    """List values that are unknown, and prices that differ; how many of each."""
+    if not unusual.num_rows:
+        return 0, 0
+    columns = 'file_id, line, "column", value'
+    unknown = (piece.filter(pc.is_valid(piece["column"])) for piece in unusual.pieces(UNUSUAL.names[:4]))
+    unresolved = copy_in(transaction, "sales.unresolved", columns, unknown)
     columns = "file_id, line, product_name, product_id, valid_from, price, current_price"
-    copy_in(transaction, "sales.price_difference", columns, produced["price_differences"])
+    differing = (piece.filter(pc.is_null(piece["column"])).drop_columns(["column", "value"]) for piece in unusual.pieces())
+    return unresolved, copy_in(transaction, "sales.price_difference", columns, differing)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pyarrow as pa
-
+from include.feeds.parquet import Spooled
 from include.ingestion.batch import Batch
 from include.stores.ledger.session import Cursor
 from include.stores.tables import copy_in
@@ -86,14 +85,14 @@ where coalesce(a.incentive, 0) <> coalesce(b.incentive, 0)
 """
 
 
-def publish_sums(transaction: Cursor, batch: Batch, sums: pa.Table, at: dt.datetime) -> int:
+def publish_sums(transaction: Cursor, batch: Batch, sums: Spooled, at: dt.datetime) -> int:
     """Let a batch count: only the groups that its files touch are looked at. How many incentives changed.
 
     Args:
         sums: `star.SUMS`, by file and group.
     """
     transaction.execute(_TABLES)
-    copy_in(transaction, "put", "seq, customer_id, store_id, sales_person_id, product_name, sales_month, rows, total_sales", sums)
+    copy_in(transaction, "put", "seq, customer_id, store_id, sales_person_id, product_name, sales_month, rows, total_sales", sums.pieces())
     transaction.execute("create index on put (seq)")
     transaction.execute("analyze put")
     transaction.execute(_CUSTOMERS)

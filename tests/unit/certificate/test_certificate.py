@@ -8,11 +8,11 @@ from pathlib import Path
 
 from certificate import report
 from certificate.compare import differences
+from certificate.domains import DOMAINS
 from certificate.draw import Draw
 from certificate.places import IN_CATCHING_UP, WEIGHTS, Effect, Strike, Target, When
 from certificate.report import Certificate, Round
 from certificate.rounds import in_order
-from certificate.stream import transactions
 
 
 def strikes(seed: int, count: int) -> list[Strike]:
@@ -24,11 +24,19 @@ def strikes(seed: int, count: int) -> list[Strike]:
     return found
 
 
+def test_a_domain_is_struck_only_beside_what_its_runs_do() -> None:
+    for domain in DOMAINS.values():
+        draw = Draw(random.Random(1), Counter(), tuple(WEIGHTS), domain.never)
+        struck = {draw.strike(producer=False).effect for _ in range(2000)}
+        assert struck == set(Effect) - domain.never - {Effect.CHUNK, Effect.PUT_BACK}, domain.name
+
+
 def test_the_same_seed_deals_the_same_blows_and_streams() -> None:
     assert strikes(3, 200) == strikes(3, 200)
     assert strikes(3, 200) != strikes(4, 200)
-    assert transactions(3) == transactions(3)
-    assert transactions(3) != transactions(4)
+    for domain in DOMAINS.values():
+        assert domain.stream(3) == domain.stream(3)
+        assert domain.stream(3) != domain.stream(4)
 
 
 def test_in_the_long_run_every_effect_is_struck_before_and_after() -> None:

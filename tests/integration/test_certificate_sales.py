@@ -1,0 +1,214 @@
+"""The crash certificate of sales: a small seeded run of it, that it can fail, and that its yardstick is right."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gzip
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from certificate.domains.sales.domain import SALES
+from certificate.domains.sales.stream import CHUNK_ROWS
+from certificate.draw import Draw
+from certificate.found import Snapshot
+from certificate.places import Effect, Strike, Target, When
+from certificate.report import Certificate, Round
+from certificate.rounds import disturbed, undisturbed
+from certificate.services import Services
+from certificate.stream import DAY, Stream
+from tests import naive_sales as naive
+from tests.integration import mutations
+from tests.integration.conftest import REUSED
+from tests.integration.striking import Scripted, struck
+
+__all__ = ["struck"]
+
+SEED = 4
+CHEAP = ("ingest", "producer", "network", "zombie", "restore")
+KILLS = 20
+_WHOLE = {"customer_id", "store_id", "sales_person_id", "quantity", "id", "manager_id"}
+_MONEY = {"price", "total_cost", "current_price"}
+_DAYS = {"sales_date", "updated_date"}
+
+
+@pytest.fixture(scope="module")
+def stream() -> Stream:
+    """The first half of a stream, for Spark's work on all of it takes minutes."""
+    whole = SALES.stream(SEED)
+    return replace(whole, waves=whole.waves[:2])
+
+
+@pytest.fixture(scope="module")
+def yardstick(struck: Services, stream: Stream) -> Snapshot:
+    return undisturbed(struck, SALES, stream)
+
+
+def test_the_yardstick_is_what_a_naive_evaluation_says(yardstick: Snapshot, stream: Stream) -> None:
+    files = list(files_of(yardstick, stream))
+    name_of = {file.file_id: f"{file.feed} seq {file.seq}" for file in files}
+    accepted = {name: file["accepted"] for name, file in yardstick["file"].items() if file["state"] in {"published", "superseded"}}
+    assert {name_of[file.file_id]: len(file.rows) for file in files} == accepted
+    expected = naive.published(files)
+    assert section(yardstick, "customers_data_mart", "customer_id", "sales_date_month") == {
+        key: dict(zip(("full_name", "address", "phone_number", "total_sales"), said, strict=True))
+        for key, said in expected.customers.items()
+    }
+    assert section(yardstick, "sales_team_data_mart", "store_id", "sales_person_id", "sales_month") == {
+        key: dict(zip(("full_name", "total_sales", "incentive"), said, strict=True)) for key, said in expected.team.items()
+    }
+    assert section(yardstick, "incentive_changes", "file_id", "store_id", "sales_month", "sales_person_id") == {
+        (name_of[one.file_id], one.store_id, one.month, one.sales_person_id): {
+            "incentive_before": one.before,
+            "incentive_after": one.after,
+        }
+        for one in expected.changes
+    }
+    assert section(yardstick, "unresolved", "file_id", "line", "column", "value").keys() == {
+        (name_of[file_id], *more) for file_id, *more in expected.unresolved
+    }
+    warned = section(yardstick, "price_difference", "file_id", "line", "product_id", "valid_from")
+    assert warned.keys() == {(name_of[file_id], *more) for file_id, *more in expected.warnings}
+    for feed, table in (("customer", "dim_customer"), ("store", "dim_store"), ("product", "dim_product"), ("sales_team", "dim_sales_team")):
+        versions = section(yardstick, table, naive.KEYS[feed], "valid_from", "valid_to").keys()
+        assert versions == {(key, one.since, one.until) for key, all_of in expected.versions[feed].items() for one in all_of}
+        assert len(yardstick[f"row of the lake's {table}"]) == len(versions)
+    lines = {f"{name_of[file.file_id]}, {line}" for file, line, _ in naive.lines(naive.in_force_of(files, naive.FACTS))}
+    assert yardstick["row of the lake's fact_sales"].keys() == lines == yardstick["row of the set sales_partitioned"].keys()
+
+
+def test_the_stream_has_what_it_should_have(yardstick: Snapshot) -> None:
+    files = yardstick["file"].values()
+    assert Counter((file["feed"], file["state"], file["reason_code"]) for file in files) == {
+        ("sales", "published", None): 9,
+        ("sales", "superseded", None): 1,
+        ("sales", "duplicate", None): 1,
+        ("sales", "quarantined", "column_missing"): 1,
+        ("sales", "quarantined", "too_many_rejects"): 1,
+        ("sales", "quarantined", "empty"): 1,
+        ("product", "published", None): 2,
+        ("product", "superseded", None): 1,
+        ("sales_team", "published", None): 1,
+    }
+    assert [file["rejected"] for file in files if file["state"] == "published" and file["rejected"]] == [1]
+    paid = Counter((row["store_id"], row["sales_month"]) for row in yardstick["sales.sales_team_data_mart"].values() if row["incentive"])
+    assert {row["sales_month"] for row in yardstick["sales.sales_team_data_mart"].values()} == {"2026-09", "2026-10", "2026-11"}
+    assert paid
+    for table in ("incentive_changes", "unresolved", "price_difference", "finding"):
+        assert yardstick[f"sales.{table}"], table
+
+
+def section(yardstick: Snapshot, table: str, *named_by: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The rows of a published table, without what names them."""
+    return {
+        tuple(row[name] for name in named_by): {name: value for name, value in row.items() if name not in named_by}
+        for row in yardstick[f"sales.{table}"].values()
+    }
+
+
+def files_of(yardstick: Snapshot, stream: Stream) -> Iterator[naive.File]:
+    """The accepted files as they were landed; of the snapshot only their order is taken, and which version of a key took effect."""
+    landed: dict[str, list[bytes]] = {}
+    for key, body in contents_of(stream):
+        landed.setdefault(key, []).append(body)
+    for number, file in enumerate(yardstick["file"].values(), 1):
+        if file["state"] in {"published", "superseded"}:
+            rows = rows_of(file["key"], landed[file["key"]][file["version"] - 1])
+            replaced = max((int(name.rsplit(" ", 1)[-1]) for name in file["supersedes"]), default=None)
+            date = dt.date.fromisoformat(file["key"].split("dt=")[1][:10])
+            yield naive.File(file["feed"], file["seq"], number, date, rows, replaced)
+
+
+def contents_of(stream: Stream) -> Iterator[tuple[str, bytes]]:
+    """Every object in the order in which they land; the producer's chunks cut here, independently of it."""
+    number = 0
+    for wave in stream.waves:
+        yield from wave.objects
+        header, *lines = wave.source.splitlines(keepends=True) or [b""]
+        for first in range(0, len(lines), CHUNK_ROWS):
+            number += 1
+            yield f"landing/sales/{DAY}/chunk_{number}.csv", header + b"".join(lines[first : first + CHUNK_ROWS])
+
+
+def rows_of(key: str, body: bytes) -> dict[int, naive.Row]:
+    """The good rows of a file by line."""
+    name, text = key.removesuffix(".gz"), gzip.decompress(body) if key.endswith(".gz") else body
+    said: list[Mapping[str, Any]]
+    if name.endswith(".parquet"):
+        first, said = 1, pq.read_table(io.BytesIO(text)).to_pylist()
+    elif name.endswith(".jsonl"):
+        first, said = 1, [json.loads(line) for line in text.decode().splitlines()]
+    else:
+        first, said = 2, list(csv.DictReader(io.StringIO(text.decode())))
+    rows = {line: typed(row) for line, row in enumerate(said, first)}
+    return {line: row for line, row in rows.items() if row is not None}
+
+
+def typed(said: Mapping[str, Any]) -> naive.Row | None:
+    """A row with the types of its columns; None where it breaks a rule."""
+    row: dict[str, Any] = {name: None if value in {None, ""} else value for name, value in said.items()}
+    if row.get("store_id") == "first":
+        return None
+    for name in row.keys() & _WHOLE:
+        row[name] = row[name] if row[name] is None else int(row[name])
+    for name in row.keys() & _MONEY:
+        row[name] = row[name] if row[name] is None else Decimal(row[name])
+    for name in row.keys() & _DAYS:
+        row[name] = row[name] if row[name] is None else dt.date.fromisoformat(str(row[name])[:10])
+    sold = "total_cost" in row
+    return None if sold and (row["quantity"] < 1 or row["total_cost"] != row["price"] * row["quantity"]) else row
+
+
+def test_killed_twenty_times_in_as_many_places_nothing_is_lost_doubled_or_different(
+    struck: Services, stream: Stream, yardstick: Snapshot
+) -> None:
+    certificate = Certificate()
+    kinds = CHEAP if REUSED else (*CHEAP, "s3", "postgres")
+    while certificate.kills < KILLS and certificate.clean:
+        number = len(certificate.rounds) + 1
+        draw = Draw(random.Random(f"{SEED}/{number}"), certificate.by_place(), kinds, SALES.never)
+        done = disturbed(struck, stream, yardstick, draw, Round("sales", SEED, number), KILLS + 10 - certificate.kills)
+        certificate.rounds.append(done)
+    print(certificate.text())
+    assert certificate.clean, certificate.first_difference
+    assert len(certificate.by_place()) > KILLS / 2
+
+
+@pytest.mark.parametrize(
+    ("taken_out", "blow", "kind", "noticed"),
+    [
+        (
+            mutations.with_rows_appended_to_the_lake,
+            Strike(Target.INGEST, When.AFTER, Effect.LAKE_COMMIT, nth=2),
+            "doubled",
+            "row of the lake's fact_sales sales seq",
+        ),
+        (
+            mutations.with_the_transaction_split,
+            Strike(Target.INGEST, When.AFTER, Effect.PUBLISH),
+            "different",
+            "sales.customers_data_mart",
+        ),
+    ],
+)
+def test_with_a_safeguard_taken_out_the_certificate_reports_the_difference(
+    struck: Services, stream: Stream, taken_out: Callable[[], None], blow: Strike, kind: str, noticed: str
+) -> None:
+    short = replace(stream, waves=(replace(stream.waves[0], objects=()),))
+    expected = undisturbed(struck, SALES, short)
+    for prepare, clean in ((None, True), (taken_out, False)):
+        draw = Scripted(random.Random(SEED), Counter(), ("ingest",), blows=[blow])
+        done = disturbed(struck, short, expected, draw, Round("sales", SEED, 1), 1, prepare)
+        assert sum((done.kills | done.faults).values()) == 1, "the blow did not fall"
+        assert done.clean is clean, done
+    assert getattr(done, kind) > 0
+    assert noticed in done.first_difference
