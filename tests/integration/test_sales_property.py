@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import io
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from include.feeds import feed_named
+from include.feeds.parquet import Spooled, parquet_bytes
 from include.feeds.sales import star
 from include.ingestion import keys
 from include.ingestion.batch import Batch
@@ -43,6 +45,7 @@ MIDNIGHTS = [dt.datetime.combine(day, dt.time(0), dt.UTC) for day in DAYS]
 PRICES = [Decimal("1.00"), Decimal("2.50")]
 NAMES = ["sugar", "salt"]
 RUN = Run("test", now(), {})
+_PRICED = ("file_id", "line", *star.UNUSUAL.names[4:])
 
 
 class Put(NamedTuple):
@@ -204,7 +207,7 @@ class Play:
 
     def _facts(
         self, before: list[naive.File], new: list[naive.File], gone: list[naive.File], replaced: Mapping[int, int]
-    ) -> dict[str, pa.Table]:
+    ) -> dict[str, Spooled]:
         sums: dict[tuple[Any, ...], tuple[int, Decimal]] = defaultdict(lambda: (0, Decimal(0)))
         for sign, files in ((1, new), (-1, gone)):
             for file, _, row in naive.lines(files):
@@ -215,7 +218,7 @@ class Play:
                     sums[group] = (rows + sign, total + sign * row["total_cost"])
         told = [dict(zip(star.SUMS.names, (group[0], *group[3:], group[2], *sum_), strict=True)) for group, sum_ in sums.items()]
         versions = {feed: naive.versions_of(feed, in_force(before, feed)) for feed in naive.KEYS}
-        return {"sums": pa.Table.from_pylist(told, star.SUMS)} | unusual(naive.lines(new), versions)
+        return {"sums": spooled(told, star.SUMS), "unusual": spooled(unusual(naive.lines(new), versions), star.UNUSUAL)}
 
     def _dimension(self, feed: str, before: list[naive.File], after: list[naive.File], moved: set[int]) -> Produced:
         dimension = star.DIMENSIONS[feed]
@@ -223,7 +226,7 @@ class Play:
         touched = {row[dimension.key] for file, _, row in naive.lines([*then, *there]) if file.file_id in moved}
         old, held = naive.versions_of(feed, then), naive.versions_of(feed, there)
         facts = in_force(before, naive.FACTS)
-        tables = {"unresolved": star.UNRESOLVED.empty_table(), "price_differences": star.PRICE_DIFFERENCES.empty_table()}
+        told: list[dict[str, Any]] = []
         again: dict[str, Any] = {}
         if dimension is star.PRODUCT:
             changed = changed_names(timelines(old), timelines(held))
@@ -231,18 +234,19 @@ class Play:
             looked = {file.file_id for file in files_to_look_at(published_facts(self._ledger), changed, named_before)}
             again = {"product_names": sorted(changed), "file_ids": sorted(looked)}
             concerned = [one for one in naive.lines(facts) if one[0].file_id in looked and one[2]["product_name"] in changed]
-            tables = unusual(concerned, {"product": held})
+            told = unusual(concerned, {"product": held})
         else:
             lost = touched - held.keys()
-            unknown = [
-                dict(zip(star.UNRESOLVED.names, (file.file_id, line, dimension.names, str(row[dimension.names])), strict=True))
+            told = [
+                dict(zip(star.UNUSUAL.names[:4], (file.file_id, line, dimension.names, str(row[dimension.names])), strict=True))
                 for file, line, row in naive.lines(facts)
                 if row[dimension.names] in lost
             ]
-            tables["unresolved"] = pa.Table.from_pylist(unknown, star.UNRESOLVED)
-        tables["touched"] = pa.table({"key": pa.array(sorted(touched), pa.int64())})
-        tables["changed"] = pa.Table.from_pylist([*self._versions(dimension, there, held, touched)], dimension.versions)
-        return Produced(tables, {}, again)
+        tables = {
+            "touched": pa.table({"key": pa.array(sorted(touched), pa.int64())}),
+            "changed": pa.Table.from_pylist([*self._versions(dimension, there, held, touched)], dimension.versions),
+        }
+        return Produced(tables, spooled(told, star.UNUSUAL), {}, again)
 
     def _versions(
         self, dimension: star.Dimension, files: list[naive.File], held: Mapping[int, Sequence[naive.Version]], touched: set[int]
@@ -268,22 +272,24 @@ def in_force(files: Sequence[naive.File], feed: str) -> list[naive.File]:
     return naive.in_force_of(files, feed)
 
 
-def unusual(lines: Any, versions: Mapping[str, Mapping[int, Sequence[naive.Version]]]) -> dict[str, pa.Table]:
+def unusual(lines: Any, versions: Mapping[str, Mapping[int, Sequence[naive.Version]]]) -> list[dict[str, Any]]:
     """What is unknown in these facts, of all columns or of products alone, and which prices are others."""
     unknown, priced = [], []
     everything = {feed: versions.get(feed, {}) for feed in naive.KEYS}
     for file, line, row in lines:
         told = [one for one in naive.unknown(file, line, row, everything) if len(versions) > 1 or one[2] == "product_name"]
-        unknown += [dict(zip(star.UNRESOLVED.names, one, strict=True)) for one in told]
+        unknown += [dict(zip(star.UNUSUAL.names[:4], one, strict=True)) for one in told]
         for file_id, _, product_id, since in naive.warned(file, line, row, everything["product"]):
             match = naive.sold(row, everything["product"])
             assert match is not None
             values = (file_id, line, row["product_name"], product_id, since, row["price"], match[1].row["current_price"])
-            priced.append(dict(zip(star.PRICE_DIFFERENCES.names, values, strict=True)))
-    return {
-        "unresolved": pa.Table.from_pylist(unknown, star.UNRESOLVED),
-        "price_differences": pa.Table.from_pylist(priced, star.PRICE_DIFFERENCES),
-    }
+            priced.append(dict(zip(_PRICED, values, strict=True)))
+    return [*unknown, *priced]
+
+
+def spooled(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> Spooled:
+    """Rows as publish gets them from a job."""
+    return Spooled(io.BytesIO(parquet_bytes(pa.Table.from_pylist(list(rows), schema))))
 
 
 def timelines(products: Mapping[int, Sequence[naive.Version]]) -> Iterator[dict[str, Any]]:

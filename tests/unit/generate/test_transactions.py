@@ -95,8 +95,9 @@ def test_written_files_are_the_drawn_lines(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    write(20_000, 1, tmp_path_factory.mktemp("faulty"), faults=True)
-    return tmp_path_factory.getbasetemp() / "faulty0"
+    folder = tmp_path_factory.mktemp("faulty")
+    write(20_000, 1, folder, faults=True)
+    return folder
 
 
 def test_faults_are_planted_where_the_report_says_and_nowhere_else(faulty: Path) -> None:
