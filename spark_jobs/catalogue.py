@@ -8,12 +8,12 @@ from typing import Any
 
 from include.feeds.finance.job import JOB as LATEST_JOB
 from include.feeds.finance.job import LatestRequest
+from include.feeds.message import JobRequest
 from include.feeds.sales.job import DIMENSION_JOB, FACTS_JOB, DimensionRequest, FactsRequest
 from include.feeds.sales.lake import CHECK_LAKE_JOB, DIMENSION_LAKE_JOB, FACTS_LAKE_JOB, LakeCheckRequest, LakeDimensionRequest
 from include.feeds.sales.sets import PARTITION_JOB, PartitionRequest
 from include.feeds.transactions.job import JOB, DetectRequest
 from include.ingestion.errors import UsageError
-from spark_jobs.attempt import Request
 from spark_jobs.jobs import (
     check_sales_lake,
     detect_transactions,
@@ -30,7 +30,7 @@ from spark_jobs.jobs import (
 class SparkJob:
     """How a job reads what it is asked, and what it does: (session, request, store) -> manifest."""
 
-    request: Callable[[Mapping[str, Any]], Request]
+    request: Callable[[Mapping[str, Any]], JobRequest]
     run: Callable[..., dict[str, Any]]
 
 

@@ -37,7 +37,7 @@ def asked(store: FolderStore, rows: list[dict[str, Any]], *, counted: dict[int, 
             keys.append(f"bronze/{file_id}.{part}.parquet")
             store.put("b", keys[-1], parquet_bytes(pa.Table.from_pylist(some, FUNDS.bronze)))
         files.append(LatestFile(file_id, 10 + file_id, tuple(keys), (counted or {}).get(file_id, len(mine))))
-    return LatestRequest(FUNDS.feed, 3, 1, "b", tuple(files), "state/x/")
+    return LatestRequest(feed=FUNDS.feed, batch=3, attempt=1, bucket="b", files=tuple(files), output="state/x/")
 
 
 def test_each_file_keeps_the_latest_row_of_an_id_in_whatever_order_rows_lie(spark: SparkSession, store: FolderStore) -> None:

@@ -55,7 +55,9 @@ class LatestResults:
 
     def _asked(self, batch: Batch, attempt: int, output: str) -> dict[str, Any]:
         files = tuple(LatestFile(file.file_id, file.seq, tuple(ref.key for ref in file.bronze), file.rows) for file in batch.files)
-        return LatestRequest(batch.feed, batch.number, attempt, self._bucket, files, output).to_json()
+        return LatestRequest(
+            feed=batch.feed, batch=batch.number, attempt=attempt, bucket=self._bucket, files=files, output=output
+        ).to_json()
 
     def read(self, manifest: Mapping[str, Any]) -> dict[str, pa.Table]:
         """Read what an attempt wrote, exactly the objects its manifest names."""
