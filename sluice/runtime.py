@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from include.ingestion.errors import UsageError
 from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
+from sluice.environments import environment_of, lacking, refuse_lacking, with_settings
 
 if TYPE_CHECKING:
     from include.ingestion.feed import FeedSpec
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from include.ingestion.repair.reread import Recount, Reread
     from include.ingestion.verdict import Verdict
     from include.stores.ledger import PostgresLedger
-
-_NEEDED = ("SLUICE_BUCKET", "PGHOST", "PGDATABASE", "PGUSER")
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,14 @@ class Settings:
 def settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment where it names a bucket and a database, else from the embedded services of this checkout.
 
+    What `SLUICE_ENV` means adds to the environment what it does not say itself; only dev falls back on the embedded services.
+
     Raises:
         UsageError: neither is there.
     """
-    variables = dict(os.environ if environment is None else environment)
-    if not all(variables.get(name) for name in _NEEDED):
+    variables = with_settings(os.environ if environment is None else environment)
+    refuse_lacking(environment_of(variables), variables)
+    if lacking(variables):
         from sluice.services.environment import environment as embedded
         from sluice.services.state import current_state
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from include.feeds.parquet import Spooled, parquet_bytes
 from include.ingestion import keys
@@ -20,35 +20,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from include.feeds.message import JobRequest
     from include.ingestion.ports import ObjectStore
 
 
-class Request(Protocol):
-    """What every job is asked."""
-
-    @property
-    def feed(self) -> str: ...
-    @property
-    def batch(self) -> int: ...
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def bucket(self) -> str: ...
-    @property
-    def output(self) -> str: ...
-    @property
-    def format(self) -> int: ...
-    def to_json(self) -> dict[str, Any]: ...
-
-
-def put_table(store: ObjectStore, request: Request, name: str, table: pa.Table) -> dict[str, Any]:
+def put_table(store: ObjectStore, request: JobRequest, name: str, table: pa.Table) -> dict[str, Any]:
     """Put a table under the attempt; what the manifest says of it."""
     body = parquet_bytes(table)
     written = store.put(request.bucket, keys.in_attempt(request.output, f"{name}.parquet"), body, rows=table.num_rows)
     return {**asdict(written), "sha256": hashlib.sha256(body).hexdigest()}
 
 
-def write_table(store: ObjectStore, request: Request, base: str, name: str, rows: DataFrame, order: str) -> tuple[dict[str, Any], Spooled]:
+def write_table(
+    store: ObjectStore, request: JobRequest, base: str, name: str, rows: DataFrame, order: str
+) -> tuple[dict[str, Any], Spooled]:
     """Let Spark write a table of any size under the attempt as one object, its rows in order; what the manifest says of it, and its rows.
 
     `order` is an SQL list; `base` is where Spark finds the request's keys.
@@ -69,7 +54,7 @@ def write_table(store: ObjectStore, request: Request, base: str, name: str, rows
 
 def leave_manifest(
     store: ObjectStore,
-    request: Request,
+    request: JobRequest,
     objects: Mapping[str, Any],
     files: Sequence[Mapping[str, Any]],
     seconds: Mapping[str, float],

@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.feeds.finance.job import JOB as LATEST_JOB
+from include.feeds.finance.job import LatestRequest
+from include.feeds.message import JobRequest
 from include.feeds.sales.job import DIMENSION_JOB, FACTS_JOB, DimensionRequest, FactsRequest
 from include.feeds.sales.lake import CHECK_LAKE_JOB, DIMENSION_LAKE_JOB, FACTS_LAKE_JOB, LakeCheckRequest, LakeDimensionRequest
 from include.feeds.sales.sets import PARTITION_JOB, PartitionRequest
 from include.feeds.transactions.job import JOB, DetectRequest
 from include.ingestion.errors import UsageError
-from spark_jobs.attempt import Request
 from spark_jobs.jobs import (
     check_sales_lake,
     detect_transactions,
     lake_sales_dimension,
     lake_sales_facts,
     partition_sales,
+    pick_latest_rows,
     sum_sales_facts,
     version_sales_dimension,
 )
@@ -27,7 +30,7 @@ from spark_jobs.jobs import (
 class SparkJob:
     """How a job reads what it is asked, and what it does: (session, request, store) -> manifest."""
 
-    request: Callable[[Mapping[str, Any]], Request]
+    request: Callable[[Mapping[str, Any]], JobRequest]
     run: Callable[..., dict[str, Any]]
 
 
@@ -38,6 +41,7 @@ _JOBS = {
     FACTS_LAKE_JOB: SparkJob(FactsRequest.from_json, lake_sales_facts.run),
     DIMENSION_LAKE_JOB: SparkJob(LakeDimensionRequest.from_json, lake_sales_dimension.run),
     CHECK_LAKE_JOB: SparkJob(LakeCheckRequest.from_json, check_sales_lake.run),
+    LATEST_JOB: SparkJob(LatestRequest.from_json, pick_latest_rows.run),
     PARTITION_JOB: SparkJob(PartitionRequest.from_json, partition_sales.run),
 }
 

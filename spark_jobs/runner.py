@@ -21,9 +21,9 @@ from spark_jobs.catalogue import job_named
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from include.feeds.message import JobRequest
     from include.ingestion.ports import ObjectStore
     from include.stores.settings import S3Settings, SparkSettings
-    from spark_jobs.attempt import Request
 
 _GENERATIONS = 50
 _FAILED_LINES = ("Error", "Exception", "ERROR")
@@ -61,7 +61,7 @@ class SparkRunner:
         """Evaluate a batch of transactions; the manifest of what lies under its attempt then."""
         return self._run(JOB, request)
 
-    def _run(self, name: str, request: Request) -> Mapping[str, Any]:
+    def _run(self, name: str, request: JobRequest) -> Mapping[str, Any]:
         if session.is_connect(self._settings):
             return self._on_connect(name, request)
         if session.is_local(self._settings):
@@ -69,7 +69,7 @@ class SparkRunner:
                 return job_named(name).run(session.classic(self._settings, self._s3), request, self._store)
         return self._on_cluster(name, request)
 
-    def _on_connect(self, name: str, request: Request) -> Mapping[str, Any]:
+    def _on_connect(self, name: str, request: JobRequest) -> Mapping[str, Any]:
         """Use the session at hand; join again where the server has forgotten it, and the next one where it has closed it."""
         last: Exception | None = None
         for _ in range(_GENERATIONS):
@@ -84,7 +84,7 @@ class SparkRunner:
                 self._generation += unusable.closed
         raise EnvironmentFailure("Spark", f"{self._settings.url} refused {_GENERATIONS} sessions one after another: {last}") from last
 
-    def _on_cluster(self, name: str, request: Request) -> Mapping[str, Any]:
+    def _on_cluster(self, name: str, request: JobRequest) -> Mapping[str, Any]:
         """Start the job with spark-submit in client mode and read the manifest that it left."""
         request_key = keys.in_attempt(request.output, "request.json")
         self._store.put(request.bucket, request_key, json.dumps(request.to_json()).encode())

@@ -35,6 +35,21 @@ def threshold_params(*specs: FeedSpec) -> dict[str, Param]:
     }
 
 
+def choice_params(*specs: FeedSpec) -> dict[str, Param]:
+    """The feeds' choices."""
+    return {
+        choice.name: Param(
+            choice.default,
+            type="string",
+            enum=list(choice.among),
+            description=choice.description,
+            section="Thresholds of the batches that this run opens",
+        )
+        for spec in specs
+        for choice in spec.choices
+    }
+
+
 def ingest_params(*specs: FeedSpec) -> dict[str, Param]:
     """What a run by hand may change. Scheduled runs take the defaults."""
     below = f"landing/{specs[0].name}/" if len(specs) == 1 else "the landing folder of each feed"
@@ -53,6 +68,7 @@ def ingest_params(*specs: FeedSpec) -> dict[str, Param]:
             description=f"List only below this prefix, whole or from {below} on. It limits what is found, never the order.",
         ),
         **threshold_params(*specs),
+        **choice_params(*specs),
     }
 
 
@@ -104,5 +120,5 @@ def by_hand(context: Context) -> bool:
     return kind in BY_HAND
 
 
-def thresholds(spec: FeedSpec, params: Mapping[str, Any]) -> dict[str, int]:
-    return {parameter.name: params[parameter.name] for parameter in spec.parameters if parameter.name in params}
+def thresholds(spec: FeedSpec, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: params[one.name] for one in spec.adjustable if one.name in params}

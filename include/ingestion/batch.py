@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from include.ingestion.file import ObjectRef
 
@@ -34,7 +35,7 @@ class Batch:
     first_seq: int
     last_seq: int
     rows: int
-    parameters: Mapping[str, int]
+    parameters: Mapping[str, Any]
     reference_version: int | None
     started_at: dt.datetime
     files: tuple[BatchFile, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import hashlib
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from fractions import Fraction
 from include.ingestion.errors import UsageError
 
 MONEY = r"[0-9]{1,9}(\.[0-9]{1,2})?"
+DECIMAL6 = r"[0-9]{1,12}(\.[0-9]{1,6})?"
 
 _MOST = str(2**63 - 1)
 _NINETEEN = "|".join(
     [_MOST, *(f"{_MOST[:place]}[0-{int(digit) - 1}][0-9]{{{18 - place}}}" for place, digit in enumerate(_MOST) if digit > "0")]
 )  # the numbers of 19 digits up to 2^63 - 1
 BIGINT = rf"-?(?:[0-9]{{1,18}}|{_NINETEEN})|-{2**63}"
+WHOLE = rf"[0-9]{{1,18}}|{_NINETEEN}"  # a whole number from 0 that a bigint holds
 COUNT = rf"(?!0+\Z)(?:[0-9]{{1,18}}|{_NINETEEN})"  # a whole number from 1 that a bigint holds
 
 _COMMON = r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
@@ -25,12 +28,17 @@ DATE = rf"(?:[1-9][0-9]{{3}}-{_COMMON}|{_LEAP}-02-29)"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 _ZONE = r"(?:Z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)"
 TIMESTAMP = rf"(?!9999-12-31.*[0-9]-)(?:{DATE})(?:[T ]{_TIME}{_ZONE}?)?"
+EPOCH = r"-?[0-9]{1,15}"
+INSTANT = rf"(?:{DATE})[T ]{_TIME}{_ZONE}?|{EPOCH}"
 
 NO_BIGINT = "is no whole number that a bigint holds"
 NO_COUNT = "is no whole number from 1"
 NO_MONEY = "is no amount like 1234.50"
+NO_DECIMAL6 = "is no amount like 1234.567890 of at most 12 digits and 6 decimals"
+NO_WHOLE = "is no whole number from 0 that a bigint holds"
 NO_DATE = "is no date like 2026-11-21"
 NO_TIMESTAMP = "is neither a date nor a timestamp like 2026-11-21T10:00:00Z"
+NO_INSTANT = "is neither a timestamp like 2026-11-21T10:00:00Z nor a whole number of seconds or milliseconds since 1970"
 
 
 class Stored(enum.Enum):
@@ -40,8 +48,10 @@ class Stored(enum.Enum):
     BIGINT = "bigint"
     CENTS = "cents"  # money text to exact integer cents
     DECIMAL = "decimal"  # money text to decimal(12, 2)
+    DECIMAL6 = "decimal6"  # to decimal(18, 6)
     DATE = "date"
     TIMESTAMP = "timestamp"  # microseconds, UTC; text without a zone is UTC, a date alone its midnight
+    INSTANT = "instant"  # the same, or seconds since 1970; milliseconds where the number is 1e11 or more, whatever its sign
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Column:
         says: what is said of a value that does not match, after the column's name; where empty, the expression is shown.
         optional: whether a file may be without it altogether; it is null throughout then.
         path: where the value lies in a JSON record, from the outermost key; the name alone where empty.
+        unzoned_as: the name in bronze of a column that says where a timestamp came without its zone; none where empty.
     """
 
     name: str
@@ -69,6 +80,7 @@ class Column:
     says: str = field(default="", repr=False)
     optional: bool = field(default=False, repr=False)
     path: tuple[str, ...] = field(default=(), repr=False)
+    unzoned_as: str = field(default="", repr=False)
 
     @property
     def bronze_name(self) -> str:
@@ -90,6 +102,16 @@ def money(name: str, *, null: bool = False) -> Column:
     return Column(name, null, MONEY, stored=Stored.DECIMAL, says=NO_MONEY)
 
 
+def decimal6(name: str) -> Column:
+    """A column of amounts that are not negative, with up to 6 decimals."""
+    return Column(name, False, DECIMAL6, stored=Stored.DECIMAL6, says=NO_DECIMAL6)
+
+
+def whole(name: str) -> Column:
+    """A column of whole numbers that are not negative."""
+    return Column(name, False, WHOLE, stored=Stored.BIGINT, says=NO_WHOLE)
+
+
 def date(name: str, *, null: bool = False) -> Column:
     """A column of calendar dates."""
     return Column(name, null, DATE, stored=Stored.DATE, says=NO_DATE)
@@ -100,9 +122,14 @@ def timestamp(name: str, *, null: bool = False) -> Column:
     return Column(name, null, TIMESTAMP, stored=Stored.TIMESTAMP, says=NO_TIMESTAMP)
 
 
-def text(name: str, *, null: bool = False) -> Column:
-    """A column of any text."""
-    return Column(name, null)
+def instant(name: str, stored_as: str, unzoned_as: str) -> Column:
+    """A column of moments: timestamps with a time of day, or seconds or milliseconds since 1970."""
+    return Column(name, False, INSTANT, stored=Stored.INSTANT, stored_as=stored_as, says=NO_INSTANT, unzoned_as=unzoned_as)
+
+
+def text(name: str, *, null: bool = False, path: tuple[str, ...] = ()) -> Column:
+    """A column of any text; in JSON at the end of a path of keys, where it has one."""
+    return Column(name, null, path=path)
 
 
 @dataclass(frozen=True)
@@ -130,7 +157,20 @@ class NotAfterFile:
         return (self.column,)
 
 
-RowRule = IsProduct | NotAfterFile
+@dataclass(frozen=True)
+class Within:
+    """In each row the instant in `column` is not before `first`, and before `end`; both lie on whole seconds."""
+
+    column: str
+    first: dt.datetime
+    end: dt.datetime
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+
+RowRule = IsProduct | NotAfterFile | Within
 
 
 @dataclass(frozen=True)
@@ -197,4 +237,6 @@ class Contract:
         for column in self.columns:
             if column.optional or column.path:
                 yield column.name, column.optional, column.path
+            if column.unzoned_as:
+                yield column.name, column.unzoned_as
         yield from self.rules

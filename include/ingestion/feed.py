@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from include.ingestion.contract import Contract
 from include.ingestion.errors import UsageError
@@ -39,6 +40,26 @@ class Parameter:
     def option(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    def refused(self, value: object) -> str | None:
+        """Why it cannot have this value, in words; None where it can."""
+        if isinstance(value, int) and not isinstance(value, bool) and self.minimum <= value <= self.maximum:
+            return None
+        return f"{self.name} = {value!r} is not a whole number from {self.minimum} to {self.maximum} ({self.description})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A word of a feed that a run may change: how results are told, never what they are."""
+
+    name: str
+    default: str
+    among: tuple[str, ...]
+    description: str
+
+    def refused(self, value: object) -> str | None:
+        """Why it cannot have this value, in words; None where it can."""
+        return None if value in self.among else f"{self.name} = {value!r} is none of {', '.join(self.among)} ({self.description})"
+
 
 @dataclass(frozen=True)
 class FeedSpec:
@@ -50,6 +71,7 @@ class FeedSpec:
         endings: the endings of a base name that make an object a file of the feed, matched with case.
         touch_column: the column (as bronze names it) whose distinct values per file the gate records, or None.
         parameters: thresholds, recorded with every batch.
+        choices: words, recorded with every batch beside them.
         max_files, max_bytes: what one batch takes at most.
         max_failures: how often a file may fail alone, while every service answers, before it is quarantined as poison.
         retry_seconds: the pause after the first such failure; it doubles with each, up to an hour.
@@ -66,11 +88,17 @@ class FeedSpec:
     delivers_alone: bool = False
     touch_column: str | None = None
     parameters: tuple[Parameter, ...] = ()
+    choices: tuple[Choice, ...] = ()
     max_files: int = 100
     max_bytes: int = 2 * 2**30
     max_failures: int = 3
     retry_seconds: float = 60
     without_reference: str = ""
+
+    @property
+    def adjustable(self) -> tuple[Parameter | Choice, ...]:
+        """Everything of the feed that a run may change."""
+        return self.parameters + self.choices
 
     def retry_after(self, failures: int) -> float:
         """How long to wait (seconds) after so many failures of one file.
@@ -82,24 +110,18 @@ class FeedSpec:
         doubled: float = self.retry_seconds * 2 ** min(failures - 1, 20)
         return min(doubled, LONGEST_PAUSE_SECONDS)
 
-    def parameters_from(self, given: Mapping[str, int | None]) -> dict[str, int]:
-        """The feed's parameters with those given put over their defaults.
+    def parameters_from(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The feed's parameters and choices with those given put over their defaults; None = the default.
 
         Raises:
-            UsageError: an unknown name, or a value out of its range.
+            UsageError: an unknown name, a value out of its range, a word that is no choice.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
+        known = {one.name: one for one in self.adjustable}
         unknown = sorted(given.keys() - known.keys())
         if unknown:
             raise UsageError(f"{self.name} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
-        chosen = {name: parameter.default for name, parameter in known.items()}
-        for name, value in given.items():
-            if value is None:
-                continue
-            parameter = known[name]
-            if isinstance(value, bool) or not isinstance(value, int) or not parameter.minimum <= value <= parameter.maximum:
-                raise UsageError(
-                    f"{name} = {value!r} is not a whole number from {parameter.minimum} to {parameter.maximum} ({parameter.description})"
-                )
-            chosen[name] = value
+        chosen = {name: one.default for name, one in known.items()} | {name: value for name, value in given.items() if value is not None}
+        refused = [why for name, value in chosen.items() if (why := known[name].refused(value))]
+        if refused:
+            raise UsageError("; ".join(refused))
         return chosen

@@ -89,6 +89,29 @@ def finished_sets(group: str) -> str:
     return f"{lake_group(group)}finished.json"
 
 
+def lake_format(group: str, table: str, written_as: str) -> str:
+    """The folder of a table in one format, with a folder for each version of it and the object that says which is current."""
+    return f"{lake_table(group, table)}{written_as}/"
+
+
+def lake_version(group: str, table: str, written_as: str, batch: int) -> str:
+    """The folder of a table as of a batch of the group."""
+    return f"{lake_format(group, table, written_as)}v={batch}/"
+
+
+def in_lake_version(folder: str, name: str) -> str:
+    return f"{folder}{name}"
+
+
+def lake_current(group: str, table: str, written_as: str) -> str:
+    """The object that names the current version; it is written when all of that version is there."""
+    return f"{lake_format(group, table, written_as)}current.json"
+
+
+def delta_first_commit(table_folder: str) -> str:
+    return f"{delta_log(table_folder)}{0:020d}.json"
+
+
 def in_attempt(folder: str, name: str) -> str:
     return f"{folder}{name}"
 

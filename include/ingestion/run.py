@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Run:
     Attributes:
         run_id: how the ledger names it: the Airflow run, or the command with host and process.
         started_at: becomes `YStartTime` of what it detects.
-        parameters: every threshold of the feed, for the batches this run opens.
+        parameters: every threshold and choice of the feed, for the batches this run opens.
         max_files, max_bytes: what one batch takes at most.
         key_prefix: limits the listing, never the order.
         full: list everything; otherwise the last three dates and the undated keys.
@@ -23,7 +24,7 @@ class Run:
 
     run_id: str
     started_at: dt.datetime
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     max_files: int = 100
     max_bytes: int = 2 * 2**30
     key_prefix: str = ""

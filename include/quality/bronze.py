@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.ingestion.contract import Contract, Stored
+from include.ingestion.contract import EPOCH, Contract, Stored
 from include.ingestion.file import ObjectRef
 from include.ingestion.keys import bronze_part
 from include.ingestion.ports import ObjectStore
@@ -18,20 +18,27 @@ from include.quality.records import Mask, Rows
 ADDITIONAL, FILE_ID, LINE = "additional_column", "_file_id", "_line"
 _CENTS_A_UNIT = pa.scalar(100, pa.decimal128(3, 0))
 MONEY_TYPE = pa.decimal128(20, 2)
+INSTANT_TYPE = pa.timestamp("us", "UTC")
 _TYPES = {
     Stored.TEXT: pa.string(),
     Stored.BIGINT: pa.int64(),
     Stored.CENTS: pa.int64(),
     Stored.DECIMAL: pa.decimal128(12, 2),
+    Stored.DECIMAL6: pa.decimal128(18, 6),
     Stored.DATE: pa.date32(),
-    Stored.TIMESTAMP: pa.timestamp("us", "UTC"),
+    Stored.TIMESTAMP: INSTANT_TYPE,
+    Stored.INSTANT: INSTANT_TYPE,
 }
+_DIGITS = rf"\A(?:{EPOCH})\z"
+_ZONED = r"(Z|[T ].*[+-].*)\z"
+_FIRST_MILLISECONDS = 10**11  # an epoch of so much or more counts milliseconds
 _MOST_TOUCHED = 2000
 
 
 def bronze_schema(contract: Contract) -> pa.Schema:
     """What every bronze object of the contract holds, in order."""
     named = [(column.bronze_name, _TYPES[column.stored]) for column in contract.columns]
+    named += [(column.unzoned_as, pa.bool_()) for column in contract.columns if column.unzoned_as]
     return pa.schema([*named, (ADDITIONAL, pa.string()), (LINE, pa.int64()), (FILE_ID, pa.int64())])
 
 
@@ -43,8 +50,11 @@ def typed(contract: Contract, rows: Rows, accepted: Mask) -> pa.Table:
     table = table.append_column(LINE, pa.array(rows.lines)).select(names)
     if not accepted.all():
         table = table.filter(pa.array(accepted))
+    unzoned = [(column.unzoned_as, _without_zone(table[column.name])) for column in contract.columns if column.unzoned_as]
     for place, column in enumerate(contract.columns):
         table = table.set_column(place, column.bronze_name, _stored(table.column(place), column.stored))
+    for place, (name, values) in enumerate(unzoned, len(contract.columns)):
+        table = table.add_column(place, name, values)
     return table
 
 
@@ -120,6 +130,8 @@ def _stored(values: pa.ChunkedArray, stored: Stored) -> pa.ChunkedArray:
     text = values.cast(pa.string())
     if stored is Stored.CENTS:
         return cents(text.cast(MONEY_TYPE))
+    if stored is Stored.INSTANT:
+        return instants(text)
     if stored is Stored.TIMESTAMP:
         text = _with_zone(text)
     return text.cast(_TYPES[stored])
@@ -128,14 +140,30 @@ def _stored(values: pa.ChunkedArray, stored: Stored) -> pa.ChunkedArray:
 def _with_zone(text: pa.ChunkedArray) -> pa.ChunkedArray:
     """Timestamps in the one form that pyarrow reads as UTC: with a time of day and a zone."""
     timed = pc.if_else(pc.equal(pc.binary_length(text), len("YYYY-MM-DD")), pc.binary_join_element_wise(text, "T00:00", ""), text)
-    zoned = pc.match_substring_regex(timed, r"(Z|[T ].*[+-].*)\z")
+    zoned = pc.match_substring_regex(timed, _ZONED)
     return pc.if_else(zoned, timed, pc.binary_join_element_wise(timed, "Z", ""))
 
 
+def instants(text: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Texts that keep the rule of instants, as instants; what has no zone is UTC."""
+    epoch = pc.match_substring_regex(text, _DIGITS)
+    number = pc.if_else(epoch, text, None).cast(pa.int64())
+    unit = pc.if_else(pc.greater_equal(pc.abs(number), _FIRST_MILLISECONDS), 1_000, 1_000_000)
+    return pc.if_else(epoch, pc.multiply(number, unit).cast(INSTANT_TYPE), _with_zone(pc.if_else(epoch, None, text)).cast(INSTANT_TYPE))
+
+
+def _without_zone(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which of the instants are timestamps that do not say in what zone."""
+    text = values.cast(pa.string())
+    return pc.invert(pc.or_(pc.match_substring_regex(text, _DIGITS), pc.match_substring_regex(text, _ZONED)))
+
+
 def _whole(column: pa.Array) -> pa.Array:
-    """Values that are no text as whole numbers, each its own: cents, days, microseconds."""
+    """Values that are no text as whole numbers, each its own: cents and smaller, days, microseconds, truth."""
     if pa.types.is_decimal(column.type):
-        return cents(column)
+        return pc.multiply(column, pa.scalar(10**column.type.scale, pa.decimal128(column.type.scale + 1, 0))).cast(pa.int64())
+    if pa.types.is_boolean(column.type):
+        return column.cast(pa.uint8())
     if pa.types.is_date32(column.type):
         return column.cast(pa.int32())
     return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column

@@ -9,21 +9,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.ingestion.contract import BIGINT, DATE, MONEY, IsProduct, NotAfterFile, RowRule
-from include.quality.bronze import MONEY_TYPE, cents
+from include.ingestion.contract import BIGINT, DATE, INSTANT, MONEY, IsProduct, NotAfterFile, RowRule, Within
+from include.quality.bronze import MONEY_TYPE, cents, instants
 from include.quality.distinct import Distinct, of_numbers, of_text
 from include.quality.records import Ints, Mask, Rows
 
 _FAR = 10**15  # cents: more than any amount can be, and exact in a float
 _EPOCH = dt.date(1970, 1, 1)
 _Read = Callable[[pa.Array], pa.Array]
-_NUMBER, _AMOUNT, _DAY = (rf"\A(?:{pattern})\z" for pattern in (BIGINT, MONEY, DATE))
+_NUMBER, _AMOUNT, _DAY, _INSTANT = (rf"\A(?:{pattern})\z" for pattern in (BIGINT, MONEY, DATE, INSTANT))
 
 
 def column_of(rule: RowRule) -> str:
     """How the suite calls the numbers of a rule."""
     if isinstance(rule, IsProduct):
         return f"{rule.column} - {rule.price} * {rule.quantity} in cents"
+    if isinstance(rule, Within):
+        return f"seconds from 1970 to {rule.column}"
     return f"days from the file's date to {rule.column}"
 
 
@@ -35,6 +37,8 @@ def derived(rule: RowRule, pieces: Sequence[Rows], dates: Sequence[dt.date | Non
     """
     if isinstance(rule, IsProduct):
         return _off(rule, pieces)
+    if isinstance(rule, Within):
+        return of_numbers(*_numbers(pieces, rule.column, _INSTANT, _seconds))
     return _days_after(rule, pieces, dates)
 
 
@@ -71,6 +75,11 @@ def _cents(text: pa.Array) -> pa.Array:
 
 def _whole(text: pa.Array) -> pa.Array:
     return text.cast(pa.int64())
+
+
+def _seconds(text: pa.Array) -> pa.Array:
+    """Whole seconds, rounded down: what is before a whole second stays before it."""
+    return pc.floor_temporal(instants(text), unit="second").cast(pa.timestamp("s", "UTC")).cast(pa.int64())
 
 
 def _days(text: pa.Array) -> pa.Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.ingestion.contract import Column, Contract, IsProduct, RowRule
+from include.ingestion.contract import Column, Contract, IsProduct, RowRule, Within
 
 NOT_NULL = "not_null"
 MATCHES = "matches"
 ONE_OF = "one_of"
 PRODUCT = "product"
 NOT_AFTER_FILE = "not_after_file"
+WITHIN = "within"
 READABLE = "readable"  # of the whole line: broken as one of fields, quote, encoding
 
 
@@ -49,5 +50,7 @@ def _of_column(column: Column) -> list[Rule]:
 def _of_row(rule: RowRule) -> Rule:
     if isinstance(rule, IsProduct):
         return Rule(rule.column, PRODUCT, f"{rule.column} is not {rule.price} times {rule.quantity} to the cent", rule)
+    if isinstance(rule, Within):
+        return Rule(rule.column, WITHIN, f"{rule.column} is not from {rule.first:%Y-%m-%d} to before {rule.end:%Y-%m-%d}", rule)
     more = f"more than {rule.days} day{'s' * (rule.days != 1)} after" if rule.days else "after"
     return Rule(rule.column, NOT_AFTER_FILE, f"{rule.column} is {more} the file's date", rule)

@@ -26,7 +26,7 @@ from great_expectations.expectations.core.expect_column_values_to_match_regex im
 from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
 from great_expectations.expectations.expectation import Expectation
 
-from include.ingestion.contract import Contract, NotAfterFile
+from include.ingestion.contract import Contract, NotAfterFile, Within
 from include.quality.derived import column_of
 from include.quality.records import Ints
 from include.quality.rules import MATCHES, NOT_NULL, ONE_OF, READABLE, Rule, rules_of
@@ -106,6 +106,9 @@ def expectation(contract: Contract, rule: Rule) -> Expectation:
         return ExpectColumnValuesToBeNull(column=name, meta=meta)
     if isinstance(rule.of, NotAfterFile):
         return ExpectColumnValuesToBeBetween(column=name, max_value=rule.of.days, meta=meta)
+    if isinstance(rule.of, Within):
+        first, end = (int(at.timestamp()) for at in (rule.of.first, rule.of.end))
+        return ExpectColumnValuesToBeBetween(column=name, min_value=first, max_value=end - 1, meta=meta)
     if rule.of is not None:
         return ExpectColumnValuesToBeInSet(column=name, value_set=[0], meta=meta)
     column = contract.column(rule.column)

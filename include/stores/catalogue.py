@@ -6,9 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 from include.feeds import feed_named
+from include.feeds.finance.latest import LATEST
 from include.feeds.sales.star import DIMENSIONS
 from include.ingestion.feed import FeedSpec
 from include.ingestion.ports import ObjectStore, Results
+from include.stores.finance.latest import LatestResults
 from include.stores.ledger.session import LedgerSession
 from include.stores.sales.dimensions import DimensionResults
 from include.stores.sales.facts import FactsResults
@@ -18,6 +20,7 @@ _RESULTS: dict[str, Callable[[LedgerSession, ObjectStore, str, Callable[[], str]
     "transactions": TransactionsResults,
     "sales": FactsResults,
     **{feed: partial(DimensionResults, dimension) for feed, dimension in DIMENSIONS.items()},
+    **{feed: partial(LatestResults, latest) for feed, latest in LATEST.items()},
 }
 
 

@@ -31,6 +31,7 @@ def _assemble() -> typer.Typer:
         backfill,
         batches,
         files,
+        finance,
         generate,
         ingest,
         ledger,
@@ -52,6 +53,7 @@ def _assemble() -> typer.Typer:
     app.add_typer(batches.feeds, name="feed")
     app.add_typer(sources.app, name="source")
     app.add_typer(sales.app, name="sales")
+    app.add_typer(finance.app, name="finance")
     return app
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_thresholds
+@functools.partial(with_thresholds, choices=True)
 def ingest(
     feeds: Annotated[list[str], typer.Argument(metavar="FEED", help="The feed, such as transactions; of several one after another.")],
     max_files: Annotated[int, typer.Option(min=1, help="Files a batch takes at most; the rest go into the next.")] = 100,
@@ -34,7 +34,7 @@ def ingest(
     seconds: Annotated[float | None, typer.Option(min=0, help="With --follow: end after so many seconds in any case.")] = None,
     json: Json = False,
     *,
-    thresholds: dict[str, int],
+    thresholds: dict[str, Any],
 ) -> None:
     """Ingest what has landed: discover, gate, process, publish, deliver.
 
@@ -60,7 +60,7 @@ def ingest(
         started = time.monotonic()
         with open_ports(where, spec, say) as ports:
             if follow:
-                stop = partial(_over, started, seconds)
+                stop = functools.partial(_over, started, seconds)
                 follow_files(ports, spec, run, progress, idle_seconds=idle, until=stop)
             elif until_empty:
                 run_until_empty(ports, spec, run, progress)

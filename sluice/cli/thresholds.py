@@ -1,24 +1,27 @@
-"""The thresholds of the feeds as options of a command."""
+"""The thresholds and choices of the feeds as options of a command."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from include.feeds import FEEDS
+from include.ingestion.feed import Choice, Parameter
 
 
-def with_thresholds(command: Callable[..., None], otherwise: str = "default {default}") -> Callable[..., None]:
+def with_thresholds(command: Callable[..., None], otherwise: str = "default {default}", *, choices: bool = False) -> Callable[..., None]:
     """Give a command one option for each threshold that a feed has; its argument `thresholds` gets those that were given.
 
     Args:
         otherwise: what the help says holds where the option is not given.
+        choices: one for each choice too.
     """
-    parameters = {parameter.name: parameter for spec in FEEDS.values() for parameter in spec.parameters}
+    parameters: dict[str, Parameter | Choice] = {parameter.name: parameter for spec in FEEDS.values() for parameter in spec.parameters}
+    parameters |= {choice.name: choice for spec in FEEDS.values() for choice in spec.choices if choices}
 
     @functools.wraps(command)
     def called(**values: object) -> None:
@@ -30,9 +33,7 @@ def with_thresholds(command: Callable[..., None], otherwise: str = "default {def
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[
-                int | None, typer.Option(help=f"{parameter.description} ({otherwise.format(default=parameter.default)}).")
-            ],
+            annotation=_annotation(parameter, otherwise.format(default=parameter.default)),
         )
         for name, parameter in parameters.items()
     ]
@@ -40,3 +41,10 @@ def with_thresholds(command: Callable[..., None], otherwise: str = "default {def
     kept = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, one in own.parameters.items() if name != "thresholds"]
     called.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
     return called
+
+
+def _annotation(parameter: Parameter | Choice, otherwise: str) -> Any:
+    if isinstance(parameter, Choice):
+        told = f"{parameter.description.rstrip('.')}: {', '.join(parameter.among)} ({otherwise})."
+        return Annotated[str | None, typer.Option(metavar="WORD", help=told)]
+    return Annotated[int | None, typer.Option(help=f"{parameter.description} ({otherwise}).")]

@@ -50,6 +50,7 @@ class Finding:
 
 def examine(state: State, services: Sequence[Service]) -> Iterator[Finding]:
     """All checks, in the order in which a problem in one explains those after it."""
+    yield _guarded("environment", _environment)
     for check in (_user, _python, _java, _postgres, _jars, _disk, _memory, _clock, _attributes):
         yield _guarded(check.__name__.strip("_"), lambda check=check: check(state))  # type: ignore[misc]
     if not state.exists:
@@ -65,6 +66,19 @@ def examine(state: State, services: Sequence[Service]) -> Iterator[Finding]:
     if process.running(state, "airflow-api-server"):
         yield _guarded("airflow login", lambda: _airflow_login(state))
     yield _listening(state, services)
+
+
+def _environment() -> Finding:
+    """Which services SLUICE_ENV means, and where that is said."""
+    from sluice.environments import Environment, environment_of, lacking, settings_file, with_settings
+
+    environment, variables = environment_of(os.environ), with_settings(os.environ)
+    path, missing = settings_file(environment), lacking(variables)
+    if missing and environment is not Environment.DEV:
+        remedy = f"say it in {path} or as a variable; see docs/runbooks/environments.md"
+        return Finding("environment", Verdict.WRONG, f"{environment}: {', '.join(missing)} not set", remedy)
+    where = "the embedded services" if missing else f"s3://{variables['SLUICE_BUCKET']}, {variables['PGDATABASE']} on {variables['PGHOST']}"
+    return Finding("environment", Verdict.FINE, f"{environment}: {where}")
 
 
 def _guarded(check: str, look: Callable[[], Finding]) -> Finding:

@@ -13,13 +13,14 @@ from include.feeds.sales import star
 from include.feeds.sales.job import FactsRequest, StarFile
 from include.ingestion.errors import EnvironmentFailure
 from spark_jobs import io
-from spark_jobs.attempt import Request, leave_manifest, put_table, write_table
+from spark_jobs.attempt import leave_manifest, put_table, write_table
 from spark_jobs.transforms import sales_dimensions, sales_facts
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+    from include.feeds.message import JobRequest
     from include.ingestion.ports import ObjectStore
 
 # Rows and cents by seq, and whether they are taken out.
@@ -88,7 +89,7 @@ def versions(spark: SparkSession, base: str, feed: str, key: str | None) -> Data
     return spark.createDataFrame([], schema) if key is None else io.read_objects(spark, schema, base, [key])
 
 
-def write_unusual(store: ObjectStore, request: Request, base: str, found: DataFrame) -> dict[str, Any]:
+def write_unusual(store: ObjectStore, request: JobRequest, base: str, found: DataFrame) -> dict[str, Any]:
     """What is unknown and whose price differs, in the order of the files' lines."""
     return write_table(store, request, base, "unusual", found.select(*star.UNUSUAL.names), "file_id, line, column nulls last")[0]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Each daily DAG, with its feeds in their turn and what their task ids begin with.
 DAILIES = {
     "transactions_daily": {"transactions": ""},
+    "finance_daily": {feed: f"{feed}." for feed in ("stocks", "mutual_funds")},
     "sales_daily": {feed: f"{feed}." for feed in ("customer", "store", "product", "sales_team", "sales")},
 }
 STARTED = dt.datetime(2026, 11, 21, 0, 0, 5, tzinfo=dt.UTC)

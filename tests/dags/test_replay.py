@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 # Each DAG that replays, with the feeds whose files it takes.
-REPLAYS = {"transactions_replay": ["transactions"], "sales_replay": ["sales", "customer", "store", "product", "sales_team"]}
+REPLAYS = {
+    "transactions_replay": ["transactions"],
+    "sales_replay": ["sales", "customer", "store", "product", "sales_team"],
+    "finance_replay": ["stocks", "mutual_funds"],
+}
 
 
 def test_every_feed_has_one_replay() -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EXPECTED = {
     "data_docs",
     "dimensions_ingest",
+    "finance_daily",
+    "finance_ingest",
+    "finance_replay",
     "sales_daily",
     "sales_ingest",
     "sales_marts",
@@ -35,6 +38,7 @@ EXPECTED = {
 INGESTS = {
     "transactions_ingest": {"transactions": ""},
     "sales_ingest": {"sales": ""},
+    "finance_ingest": {feed: f"{feed}." for feed in ("stocks", "mutual_funds")},
     "dimensions_ingest": {feed: f"{feed}." for feed in ("customer", "store", "product", "sales_team")},
 }
 STEPS = ["discover", "gate", "process", "publish", "deliver"]
@@ -166,11 +170,17 @@ def test_the_form_of_a_feeds_ingest_offers_its_limits_and_every_threshold_within
     dags: dict[str, DAG], dag_id: str, feed: str
 ) -> None:
     params = dags[dag_id].params
-    assert list(params) == ["max_files", "key_prefix", *(parameter.name for parameter in FEEDS[feed].parameters)]
+    choices = [choice.name for choice in FEEDS[feed].choices]
+    assert list(params) == ["max_files", "key_prefix", *(parameter.name for parameter in FEEDS[feed].parameters), *choices]
     assert params["max_files"] == FEEDS[feed].max_files
     for parameter in FEEDS[feed].parameters:
         param = params.get_param(parameter.name)
         assert (param.value, param.schema["minimum"], param.schema["maximum"]) == (parameter.default, parameter.minimum, parameter.maximum)
+
+
+def test_the_form_of_finance_offers_the_formats_and_no_others(dags: dict[str, DAG]) -> None:
+    param = dags["finance_ingest"].params.get_param("output_format")
+    assert (param.value, param.schema["enum"]) == ("parquet", ["parquet", "csv", "delta", "json"])
 
 
 def test_what_is_published_of_sales_and_its_dimensions_refreshes_the_marts(dags: dict[str, DAG]) -> None:

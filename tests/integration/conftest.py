@@ -22,11 +22,12 @@ from sluice.services.postgres import SUPERUSER, Postgres, connect
 from sluice.services.s3proxy import S3Proxy
 from sluice.services.state import LEDGER_USER, PROJECT, State
 from sluice.services.supervisor import bring_up, take_down
+from tests.integration.market import market
 from tests.integration.shop import shop
 from tests.integration.trade import trade
 from tests.integration.world import world
 
-__all__ = ["shop", "trade", "world"]
+__all__ = ["market", "shop", "trade", "world"]
 
 REUSED = os.environ.get("SLUICE_TEST_STATE")
 

@@ -9,6 +9,7 @@ from include.ingestion import keys
 from include.ingestion.errors import LedgerBehind
 from include.ingestion.repair.journal import refuse_if_behind
 from include.ingestion.steps.deliver import deliver
+from include.stores.migrations import schemas_beside
 from include.stores.open import ledger_connection
 from include.stores.prepare import prepare_ledger
 from tests.integration.trade import BAD, Killed, Trade, add_trade, adds_up, dies, log
@@ -90,7 +91,8 @@ def lose_the_ledger(trade: Trade) -> None:
     schema = trade.ledger.rows("select current_schema() as name")[0]["name"]
     with trade.ledger.transaction() as cursor:
         cursor.execute(f"drop schema {schema} cascade".encode())
-        cursor.execute("drop schema if exists sales cascade")
+        for beside in schemas_beside():
+            cursor.execute(f"drop schema if exists {beside} cascade".encode())
         cursor.execute(f"create schema {schema}".encode())
     with ledger_connection(trade.where.ledger) as connection:
         prepare_ledger(connection, trade.bucket)

@@ -120,7 +120,7 @@ def test_a_ledger_that_is_lost_altogether_is_put_back_from_the_bucket(world: Wor
     before, objects = remembered(world), outside(world)
     schema = world.ledger.rows("select current_schema() as name")[0]["name"]
     with world.ledger.transaction() as cursor:
-        cursor.execute(f"drop schema {schema} cascade; drop schema sales cascade")
+        cursor.execute(f"drop schema {schema} cascade; drop schema sales, finance cascade")
         cursor.execute(f"create schema {schema}")
     assert "0001_ledger.sql" in world.sluice("migrate").stdout
     world.sluice("reconcile", "transactions")

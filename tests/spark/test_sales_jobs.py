@@ -60,7 +60,16 @@ def versions(store: FolderStore, feed: str, *rows: dict[str, Any]) -> str:
 
 
 def request(files: Sequence[StarFile], known: dict[str, str], superseded: Sequence[StarFile] = ()) -> FactsRequest:
-    return FactsRequest("sales", 1, 1, "bucket", tuple(files), tuple(superseded), known, "state/sales/batch=00000001/attempt=1/")
+    return FactsRequest(
+        feed="sales",
+        batch=1,
+        attempt=1,
+        bucket="bucket",
+        files=tuple(files),
+        superseded=tuple(superseded),
+        versions=known,
+        output="state/sales/batch=00000001/attempt=1/",
+    )
 
 
 def left(store: FolderStore, manifest: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from include.feeds.sales.job import FORMAT, check_format
+from include.feeds.message import JobRequest
 from include.feeds.sales.star import BRONZE, DIMENSIONS, TOTAL
 
 FACTS_LAKE_JOB = "lake_sales_facts"
@@ -64,65 +63,25 @@ SUMS = pa.schema([("_file_id", pa.int64()), (MONTH, pa.string()), ("rows", pa.in
 TABLES = (FACT_SALES, DIM_DATE, *(dimension.table for dimension in DIMENSIONS.values()))
 
 
-@dataclass(frozen=True)
-class LakeCheckRequest:
+@dataclass(frozen=True, kw_only=True)
+class LakeCheckRequest(JobRequest):
     """Count what the lake's table of a feed holds, and what of it differs from the versions in force. Nobody writes it meanwhile.
 
     Attributes:
         versions: the object that holds the versions of each dimension that has any, by feed.
-        output: the folder of the results.
     """
 
-    feed: str
-    batch: int
-    attempt: int
-    bucket: str
     versions: Mapping[str, str]
-    output: str
-    format: int = FORMAT
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"versions": dict(self.versions)}
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> LakeCheckRequest:
-        """Read a request back.
-
-        Raises:
-            ValueError: a format that this code does not know.
-        """
-        check_format(said)
-        return cls(**said)
 
 
-@dataclass(frozen=True)
-class LakeDimensionRequest:
+@dataclass(frozen=True, kw_only=True)
+class LakeDimensionRequest(JobRequest):
     """Put a dimension as it is after a batch into the lake, and give the facts there the keys that they have now.
 
     Attributes:
         before: the object with its versions as of before the batch; None before its first.
         after: that with its versions after it.
-        output: the folder of the manifest.
     """
 
-    feed: str
-    batch: int
-    attempt: int
-    bucket: str
     before: str | None
     after: str
-    output: str
-    format: int = FORMAT
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> LakeDimensionRequest:
-        """Read a request back.
-
-        Raises:
-            ValueError: a format that this code does not know.
-        """
-        check_format(said)
-        return cls(**said)

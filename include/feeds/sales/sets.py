@@ -7,12 +7,12 @@ reads what it names never sees half of one. Months of `sales_partitioned` in whi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from include.feeds.sales.job import FORMAT, check_format
+from include.feeds.message import JobRequest, Message
 from include.feeds.sales.star import TOTAL
 
 PARTITION_JOB = "partition_sales"
@@ -44,41 +44,21 @@ MARTS = {
 }
 
 
-@dataclass(frozen=True)
-class PartitionRequest:
+@dataclass(frozen=True, kw_only=True)
+class PartitionRequest(JobRequest):
     """Write the months of the lake's facts that are not as they were at the refresh before.
 
     Attributes:
         months: what each month was made of then: a digest of the names of its data files.
         folder: where the months go, in folders by month and store.
-        output: the folder of the manifest.
     """
 
-    feed: str
-    batch: int
-    attempt: int
-    bucket: str
     months: Mapping[str, str]
     folder: str
-    output: str
-    format: int = FORMAT
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"months": dict(self.months)}
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> PartitionRequest:
-        """Read a request back.
-
-        Raises:
-            ValueError: a format that this code does not know.
-        """
-        check_format(said)
-        return cls(**said)
 
 
-@dataclass(frozen=True)
-class Finished:
+@dataclass(frozen=True, kw_only=True)
+class Finished(Message):
     """What `finished.json` says.
 
     Attributes:
@@ -93,24 +73,10 @@ class Finished:
     delta_version: int
     months: Mapping[str, str]
     objects: Mapping[str, Sequence[Mapping[str, Any]]]
-    format: int = FORMAT
 
     @property
     def keys(self) -> frozenset[str]:
         return frozenset(ref["key"] for objects in self.objects.values() for ref in objects)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Finished:
-        """Read it back.
-
-        Raises:
-            ValueError: a format that this code does not know.
-        """
-        check_format(said)
-        return cls(**said)
 
 
 NOTHING = Finished(at="", batch=0, delta_version=-1, months={}, objects={})

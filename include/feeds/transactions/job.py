@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-FORMAT = 1
+from include.feeds.message import JobRequest
+
 JOB = "detect_transactions"
 
 
@@ -51,8 +50,8 @@ class Thresholds:
     bottom: int
 
 
-@dataclass(frozen=True)
-class DetectRequest:
+@dataclass(frozen=True, kw_only=True)
+class DetectRequest(JobRequest):
     """Evaluate the three patterns after each of these files.
 
     Attributes:
@@ -61,54 +60,16 @@ class DetectRequest:
         hot_merchants: those of them whose total may pass `min_total` within this batch (only they need the reference), or None
             where that is not known.
         state: published objects that together hold every seq before the batch, each once.
-        output: the folder of this attempt.
     """
 
-    feed: str
-    batch: int
-    attempt: int
-    bucket: str
     files: tuple[JobFile, ...]
     merchants: tuple[str, ...] | None
     hot_merchants: tuple[str, ...] | None
     state: tuple[StateObject, ...]
     reference: ReferenceObject | None
     parameters: Thresholds
-    output: str
-    format: int = FORMAT
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> DetectRequest:
-        """Read a request back.
-
-        Raises:
-            ValueError: a format that this code does not know.
-        """
-        if said["format"] != FORMAT:
-            raise ValueError(f"a detect request of format {said['format']!r}; this code reads format {FORMAT}")
-        reference = said["reference"]
-        return cls(
-            feed=said["feed"],
-            batch=said["batch"],
-            attempt=said["attempt"],
-            bucket=said["bucket"],
-            files=tuple(JobFile(f["file_id"], f["seq"], tuple(f["objects"]), f.get("rows", 0)) for f in said["files"]),
-            merchants=_names(said["merchants"]),
-            hot_merchants=_names(said["hot_merchants"]),
-            state=tuple(StateObject(s["key"], s["level"], s["first_seq"], s["last_seq"], s.get("rows", 0)) for s in said["state"]),
-            reference=ReferenceObject(reference["version"], reference["key"]) if reference else None,
-            parameters=Thresholds(**said["parameters"]),
-            output=said["output"],
-        )
 
     @property
     def rows(self) -> int:
         """How many rows the job meets at most, new and from state, as far as the request says."""
         return sum(file.rows for file in self.files) + sum(part.rows for part in self.state)
-
-
-def _names(said: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if said is None else tuple(said)

@@ -19,12 +19,13 @@ from include.ingestion.batch import Attempt, Batch
 from include.ingestion.ports import Job, ObjectStore, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Pass
+from include.stores.contributions import SHADOW_ATTEMPT, ContributionShadows
 from include.stores.ledger.session import Cursor, LedgerSession
 from include.stores.sales.books import DimensionBooks
 from include.stores.sales.facts import DELIVERY, put_unusual, star_file
 from include.stores.sales.lake import LakeBooks
-from include.stores.sales.shadow import SHADOW_ATTEMPT, StarShadows
-from include.stores.sales.state import copy_in, dimension_objects, file_dates, point_at, published_facts, read_tables, spooled
+from include.stores.sales.state import dimension_objects, file_dates, point_at, published_facts
+from include.stores.tables import copy_in, read_tables, spooled
 
 _TABLES = ("touched", "changed")
 _STATE = ("upserts", "versions")
@@ -53,7 +54,7 @@ class DimensionResults:
         self._bucket = bucket
         self.passes: Sequence[Pass] = (*DimensionBooks(dimension, ledger).passes, LakeBooks(dimension.feed, ledger).lake)
         said = [name for name in dimension.upserts.names if name not in {"seq", "file_id", "surrogate", "superseded"}]
-        self.shadows = StarShadows(store, bucket, self._asked_in_shadow, "upserts", ("file_id", said))
+        self.shadows = ContributionShadows(store, bucket, self._asked_in_shadow, "upserts", ("file_id", said))
 
     def pointers(self, date: dt.date | None) -> Iterator[Expected]:
         """The objects that hold the dimension after each of its batches."""

@@ -17,12 +17,13 @@ from include.ingestion.batch import Attempt, Batch, BatchFile
 from include.ingestion.ports import Job, ObjectStore, Say
 from include.ingestion.reconcile.inventory import Expected
 from include.ingestion.reconcile.look import Pass
+from include.stores.contributions import SHADOW_ATTEMPT, ContributionShadows
 from include.stores.ledger.session import Cursor, LedgerSession
 from include.stores.sales.books import FactsBooks
 from include.stores.sales.lake import LakeBooks
 from include.stores.sales.marts import publish_sums
-from include.stores.sales.shadow import SHADOW_ATTEMPT, StarShadows
-from include.stores.sales.state import copy_in, dimension_objects, file_dates, spooled
+from include.stores.sales.state import dimension_objects, file_dates
+from include.stores.tables import copy_in, spooled
 
 DELIVERY = 0  # the number of no attempt
 _TABLES = ("sums", "unusual")
@@ -39,7 +40,7 @@ class FactsResults:
         self._store = store
         self._bucket = bucket
         self.passes: Sequence[Pass] = (*FactsBooks(ledger).passes, LakeBooks(FACTS, ledger).lake)
-        self.shadows = StarShadows(
+        self.shadows = ContributionShadows(
             store,
             bucket,
             lambda batch, folder: self.asked(batch, SHADOW_ATTEMPT, folder).to_json(),

@@ -17,7 +17,8 @@ from include.ingestion.reconcile.look import Look
 from include.ingestion.run import Run
 from include.stores.ledger.outbox import Outbox
 from include.stores.ledger.session import LedgerSession
-from include.stores.sales.state import dimension_objects, read_tables
+from include.stores.sales.state import dimension_objects
+from include.stores.tables import read_tables
 
 _AGAIN = "`sluice sales rebuild` writes the lake again from what is published; see docs/runbooks/lake.md"
 _NEWEST = 2**62

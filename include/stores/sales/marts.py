@@ -7,7 +7,7 @@ import datetime as dt
 from include.feeds.parquet import Spooled
 from include.ingestion.batch import Batch
 from include.stores.ledger.session import Cursor
-from include.stores.sales.state import copy_in
+from include.stores.tables import copy_in
 
 _TABLES = """
 create temporary table put (seq bigint, customer_id bigint, store_id bigint, sales_person_id bigint, product_name text, sales_month date,

@@ -53,7 +53,11 @@ class Sets:
             partitioned, manifest = self._partition(before, token)
             batch, marts = self._write_marts(token)
             after = Finished(
-                at.isoformat(), batch, manifest["delta_version"], manifest["months"], {SALES_PARTITIONED: partitioned, **marts}
+                at=at.isoformat(),
+                batch=batch,
+                delta_version=manifest["delta_version"],
+                months=manifest["months"],
+                objects={SALES_PARTITIONED: partitioned, **marts},
             )
             if self._switch(before, after):
                 break

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv
-
-from include.feeds.parquet import Spooled, parquet_table
 from include.feeds.sales.job import PublishedFacts
-from include.ingestion.ports import ObjectStore
 from include.stores.ledger.files import object_refs
 from include.stores.ledger.session import Cursor, LedgerSession
-
-# Text is quoted and a null is not: just as PostgreSQL reads it.
-_AS_CSV = pyarrow.csv.WriteOptions(include_header=False)
 
 
 def dimension_objects(ledger: LedgerSession, feed: str, name: str, before_batch: int) -> str | None:
@@ -61,28 +52,3 @@ def published_facts(ledger: LedgerSession) -> tuple[PublishedFacts, ...]:
         )
         for row in rows
     )
-
-
-def read_tables(store: ObjectStore, bucket: str, manifest: Mapping[str, Any], names: Collection[str]) -> dict[str, pa.Table]:
-    """Some of the objects that a manifest names, exactly as it names them."""
-    refs = {name: manifest["objects"][name] for name in names}
-    return {name: parquet_table(store.read_bytes(bucket, ref["key"], ref["etag"])) for name, ref in refs.items()}
-
-
-def spooled(store: ObjectStore, bucket: str, manifest: Mapping[str, Any], name: str) -> Spooled:
-    """One of the objects that a manifest names, exactly as it names it, to be read piece by piece."""
-    ref = manifest["objects"][name]
-    with closing(store.read(bucket, ref["key"], ref["etag"])) as body:
-        return Spooled(body)
-
-
-def copy_in(transaction: Cursor, table: str, columns: str, pieces: Iterable[pa.Table]) -> int:
-    """Copy the rows of Arrow tables, in the order of their columns; how many that were."""
-    rows = 0
-    with transaction.copy(f"copy {table} ({columns}) from stdin (format csv)".encode()) as copy:
-        for piece in pieces:
-            text = pa.BufferOutputStream()
-            pa.csv.write_csv(piece, text, _AS_CSV)
-            copy.write(memoryview(text.getvalue()))
-            rows += piece.num_rows
-    return rows

@@ -1,4 +1,4 @@
-"""What a shadow run of the star's jobs is asked, and how what it gave differs from what was published."""
+"""What a shadow run is asked of feeds whose files put in rows, and how what it gave differs from what was published."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SHADOW_ATTEMPT = 0
 Asked = Callable[[Batch, str], dict[str, Any]]
 
 
-class StarShadows:
-    """The `Shadows` port of the feeds of the star. Changes nothing.
+class ContributionShadows:
+    """The `Shadows` port of feeds whose files put in rows, each its own. Changes nothing.
 
     A file's contribution is what it puts in, whatever it takes the place of and whatever came before it. Nothing is found once only, so
-    there are no findings: what is unusual follows from the facts and dimensions in force.
+    there are no findings: what is unusual follows from the rows in force.
 
     Args:
         asked: the job's request for a batch, with results below a folder.
