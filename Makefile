@@ -35,7 +35,7 @@ bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, a
 bench-sales: setup ## Measure a day of sales (GB=1) by stage beside Spark with JDBC and DuckDB, and print one table. Takes minutes.
 	@$(BIN)/python -m benchmarks.sales --gb $${GB:-1} $(ARGS)
 
-crash-certificate: setup ## Kill whatever works, KILLS=1000 times, and compare with an undisturbed run. SEED=, FEED=sales, ARGS=--help.
+crash-certificate: setup ## Kill whatever works, KILLS=1000 times, and compare with an undisturbed run. SEED=, FEED=sales|finance, ARGS=--help.
 	@$(BIN)/python -m certificate --kills $${KILLS:-1000} --seed $${SEED:-1} --feed $${FEED:-transactions} $(ARGS)
 
 down: ## Stop the services; data stays.

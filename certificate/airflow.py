@@ -18,11 +18,13 @@ from certificate.draw import Draw
 from certificate.found import Snapshot
 from certificate.history import History, drop_beside
 from certificate.places import Effect, Strike, Target, When
+from certificate.repairs import put_right
 from certificate.report import Round
 from certificate.services import Services
 from certificate.snapshot import taken
 from certificate.stream import DAY, After, Stream
 from certificate.tidying import tidied
+from include.ingestion import keys
 from include.ingestion.errors import EnvironmentFailure, SluiceError
 from include.stores.prepare import prepare_ledger
 from include.version import code_version
@@ -163,9 +165,10 @@ class _Scheduled:
         shares = self.draw.shares(blows, len(stream.waves))
         for wave, share in zip(stream.waves, shares, strict=True):
             self._until(wave.after)
+            put_right(self.history, stream, wave)
             cut = chunks(wave.source, stream, self._chunks)
             self._chunks += len(cut)
-            self.history.land(dataclasses.replace(wave, objects=wave.objects + cut))
+            self.history.land(dataclasses.replace(wave, objects=tuple(sorted(wave.objects + cut, key=_order))))
             self.history.let_sweep()
             for _ in range(share):
                 self._strike()
@@ -229,6 +232,11 @@ class _Scheduled:
                         return child
             time.sleep(_LOOK_AT_PROCESSES_EVERY)
         return None
+
+
+def _order(landed: tuple[str, bytes]) -> tuple[object, ...]:
+    """The order in which files found together get their seqs: a listing may come in between."""
+    return keys.date_in(landed[0]), keys.natural_order(landed[0])
 
 
 def chunks(source: bytes, stream: Stream, before: int) -> tuple[tuple[str, bytes], ...]:

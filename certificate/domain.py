@@ -46,7 +46,7 @@ class Domain:
         stream: the history for a seed.
         scheduled: the one for runs that the schedule makes.
         looks: what is compared beside files, events, accepted rows and objects, by section.
-        pointers: an SQL query for the `key` of every object that the group's own tables point at.
+        pointers: an SQL query for the `key` of every object that the group's own tables point at; empty if they point at none.
         never: effects that none of its runs has.
         kinds_without: kinds of blows that meet nothing.
         blows: those of a round at most; a round that is broken off is lost.

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from certificate.domain import Domain
 from certificate.stream import After, Stream, Wave
 from include.feeds import feed_named
+from include.ingestion import keys
 from include.ingestion.errors import SluiceError
 from include.stores.migrations import schemas_beside
 from include.stores.open import s3_client
@@ -26,7 +27,7 @@ from include.stores.prepare import prepare_ledger
 from include.stores.s3 import S3Store
 from sluice.runtime import Settings, new_id, settings_from
 
-FINISHED = ("published", "superseded", "quarantined", "duplicate")
+FINISHED = ("published", "superseded", "quarantined", "duplicate", "discarded")
 UNDECIDED = ("registered", "replaying")
 
 
@@ -117,12 +118,13 @@ class History:
             self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
 
     def registered(self) -> bool:
-        """Whether every object that lies in landing now is known as it is."""
+        """Whether every object that lies in landing now is known as it is, and every correction."""
         known = {(row["key"], row["etag"]) for row in self.rows("select key, etag from file where latest and location = 'landing'")}
         return all(
             (stamp.key, stamp.etag) in known
             for spec in self.specs
-            for stamp in self.store.objects(self.bucket, f"landing/{spec.name}/")
+            for place in (f"landing/{spec.name}/", keys.fixes(spec.name))
+            for stamp in self.store.objects(self.bucket, place)
             if stamp.key.endswith(spec.endings)
         )
 

@@ -21,7 +21,7 @@ _NOT_MEANT = ("landing/", "fixes/", "data_docs/", "journal/", "lake/")
 
 
 def _referred(history: History) -> list[dict[str, Any]]:
-    return history.rows(f"{_REFERRED} union {history.domain.pointers}")
+    return history.rows(" union ".join(filter(None, (_REFERRED, history.domain.pointers))))
 
 
 def unreferred(history: History) -> list[str]:

@@ -39,7 +39,7 @@ def effect_of_write(key: str) -> Effect:
     >>> effect_of_write("state/transactions/batch=00000001/attempt=1/manifest.json").value
     'manifest'
     """
-    if key.startswith("lake/") and key.endswith("/finished.json"):
+    if key.startswith("lake/") and key.endswith(("/finished.json", "/current.json")):
         return Effect.SWITCH
     if key.startswith("state/"):
         if "/delivery/" in key:
@@ -85,6 +85,10 @@ class MortalStore(S3Store):
     def put(self, bucket: str, key: str, body: bytes | BinaryIO, *, rows: int = 0, if_absent: bool = False) -> ObjectRef:
         with self._around(effect_of_write(key)):
             return super().put(bucket, key, body, rows=rows, if_absent=if_absent)
+
+    def replace(self, bucket: str, key: str, body: bytes, *, etag: str) -> ObjectRef:
+        with self._around(effect_of_write(key)):
+            return super().replace(bucket, key, body, etag=etag)
 
     def copy(self, bucket: str, key: str, to_bucket: str, to_key: str, *, etag: str) -> ObjectRef:
         with self._around(effect_of_copy(to_key)):

@@ -16,6 +16,7 @@ from certificate.draw import Draw
 from certificate.found import Snapshot
 from certificate.history import History, fresh
 from certificate.places import OFTEN_REACHED, Effect, Strike, Target, When
+from certificate.repairs import put_right
 from certificate.report import Round
 from certificate.services import Services
 from certificate.snapshot import taken
@@ -121,6 +122,7 @@ class Disturbed:
                 self._restore(max_files)
             if number == backed_up:
                 self.history.back_up()
+            put_right(self.history, self.stream, wave)
             left = self._land(wave, number, share)
             for strike in in_order(self.draw.strike(producer=False) for _ in range(left)):
                 if not self._ingest(strike, max_files()):

@@ -12,11 +12,12 @@ from typing import Any
 from certificate.found import Names, Section, Snapshot, put, table
 from certificate.history import History
 
-_FILE = """select feed, seq, file_id, key, version, latest, etag, size, date::text, state::text, reason_code, reason, duplicate_of,
-                  supersedes, sha256, lines, accepted, rejected, bronze_digest, touched, location::text, location_key,
+_FILE = """select feed, seq, file_id, kind, parent, origin, key, version, latest, etag, size, date::text, state::text, reason_code, reason,
+                  duplicate_of, supersedes, sha256, lines, accepted, rejected, bronze_digest, touched, location::text, location_key,
                   contract_digest, suite_digest, bronze
            from file order by feed, seq"""
-_NOT_COMPARED = ("file_id", "bronze", "duplicate_of", "supersedes", "reason", "location_key")
+_NOT_COMPARED = ("file_id", "bronze")
+_BY_ITS_CONTENT = dict.fromkeys(("etag", "size", "sha256"), "-")
 
 
 def taken(history: History) -> Snapshot:
@@ -35,13 +36,13 @@ def taken(history: History) -> Snapshot:
 
 
 def _file(row: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    said = {name: value for name, value in row.items() if name not in _NOT_COMPARED}
-    return said | {
-        "duplicate_of": names.file(row["duplicate_of"]),
+    """A file's row; corrected rows name their parent by its id, so that their bytes are not the same in every run."""
+    said = {name: value for name, value in row.items() if name not in _NOT_COMPARED} | {
+        **{name: names.file(row[name]) for name in ("parent", "origin", "duplicate_of")},
+        **{name: names.text(row[name]) for name in ("key", "reason", "location_key")},
         "supersedes": [names.file(file_id) for file_id in row["supersedes"] or ()],
-        "reason": names.text(row["reason"]),
-        "location_key": names.text(row["location_key"]),
     }
+    return said | _BY_ITS_CONTENT if row["kind"] == "row_fix" else said
 
 
 def _events(history: History, names: Names) -> Section:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 DAY = "dt=2026-11-01"
 """The date under which a producer lands its chunks."""
@@ -20,13 +21,36 @@ class After(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Replay:
+    """A person has the newest version of a quarantined key tried again, as it is or with other bytes."""
+
+    key: str
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A person corrects rejected lines of a file, and puts them where corrected rows are put.
+
+    Attributes:
+        key: the file that the lines were rejected from.
+        lines: their new text, by number; others do not come in.
+    """
+
+    key: str
+    name: str
+    lines: Mapping[int, str]
+
+
+@dataclass(frozen=True)
 class Wave:
-    """Files that land together: put under their keys, or cut from `source` by the producer."""
+    """Files that land together, put under their keys or cut from `source` by the producer, after what is put right of earlier ones."""
 
     name: str
     after: After
     objects: tuple[tuple[str, bytes], ...] = ()
     source: bytes = b""
+    repairs: tuple[Replay | Fix, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,12 +61,12 @@ class Stream:
         waves: in the order in which they land.
         produced: the feed whose files the producer cuts.
         rows: of a file that it cuts.
-        parameters: thresholds of every run.
+        parameters: thresholds and choices of every run.
         references: CSV of what is loaded before the first file, by feed and name.
     """
 
     waves: tuple[Wave, ...]
     produced: str
     rows: int
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[tuple[str, str], bytes] = field(default_factory=dict)

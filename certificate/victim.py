@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from certificate import work
 from certificate.places import Effect, Strike, Target, When
+from certificate.stream import Fix, Replay
 
 PRELOADED = ("certificate.preloaded",)
 _PATIENCE_SECONDS = 180.0
@@ -32,6 +33,7 @@ class Work(enum.Enum):
     INGEST = "sluice ingest --until-empty"
     PRODUCE = "sluice produce"
     RECONCILE = "sluice reconcile --collect --grace 0"
+    REPAIR = "sluice quarantine replay --go, and a corrected rejects.csv"
     FOLLOW_UP = "what follows the ingest, when what nobody reads any more is old"
 
 
@@ -48,6 +50,7 @@ class Task:
         archive: whether published files are moved away.
         work: what it does.
         source: the file that a producer cuts into chunks of `rows`.
+        repairs: what a person puts right.
         prepare: called before anything else; tests take a safeguard out here.
         patient: wait for another holder of the lease, as the command does; else stop with its line, as a scheduled task does.
     """
@@ -56,13 +59,14 @@ class Task:
     feeds: tuple[str, ...]
     environment: Mapping[str, str]
     run_id: str
-    parameters: Mapping[str, int]
+    parameters: Mapping[str, Any]
     max_files: int = 100
     lease_seconds: float = 3.0
     archive: bool = True
     work: Work = Work.INGEST
     source: str = ""
     rows: int = 20
+    repairs: tuple[Replay | Fix, ...] = ()
     strike: Strike | None = None
     prepare: Callable[[], None] | None = None
     patient: bool = True
@@ -204,5 +208,6 @@ _WORKS = {
     Work.INGEST: work.ingest,
     Work.PRODUCE: work.produce_chunks,
     Work.RECONCILE: work.reconcile_all,
+    Work.REPAIR: work.put_right,
     Work.FOLLOW_UP: work.follow_up_later,
 }

@@ -43,6 +43,22 @@ def follow_up_later(task: Task, at: At) -> dict[str, Any]:
     return {"said": opened.said}
 
 
+def put_right(task: Task, at: At) -> dict[str, Any]:
+    """What a person does about what was refused."""
+    from certificate.repairs import correct_rows, try_again
+    from certificate.stream import Replay
+
+    with _opened(task, at) as opened:
+        for repair in task.repairs:
+            file = opened.common.ledger.file_story(repair.key)["file"]  # type: ignore[attr-defined]
+            ports, feed = opened.ports(file["feed"]), file["feed"]
+            if isinstance(repair, Replay):
+                try_again(ports, opened.spec(feed), opened.run(feed), file["file_id"], repair)
+            else:
+                correct_rows(ports, file, repair)
+    return {"said": opened.said}
+
+
 def reconcile_all(task: Task, at: At) -> dict[str, Any]:
     """Bucket against ledger, and away with what nothing refers to."""
     from include.ingestion.reconcile.look import Scope

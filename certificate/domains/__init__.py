@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from certificate.domain import Domain
+from certificate.domains.finance.domain import FINANCE
 from certificate.domains.sales.domain import SALES
 from certificate.domains.transactions.domain import TRANSACTIONS
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (TRANSACTIONS, SALES)}
+DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (TRANSACTIONS, SALES, FINANCE)}

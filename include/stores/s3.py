@@ -88,6 +88,16 @@ class S3Store:
             raise
         return ObjectRef(key, len(body), _bare(answer["ETag"]), rows)
 
+    def replace(self, bucket: str, key: str, body: bytes, *, etag: str) -> ObjectRef:
+        """Write over one content of an object, and over no other.
+
+        Raises:
+            ObjectGone: the object is not there with that etag; a lost answer to our own write looks the same.
+        """
+        with _translated(bucket, key, etag):
+            answer = self._client.put_object(Bucket=bucket, Key=key, Body=body, IfMatch=_quoted(etag))
+        return ObjectRef(key, len(body), _bare(answer["ETag"]))
+
     def _put_stream(self, bucket: str, key: str, body: BinaryIO, rows: int) -> ObjectRef:
         with _translated(bucket, key):
             self._client.upload_fileobj(body, bucket, key, Config=_MULTIPART)

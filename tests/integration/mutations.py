@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from include.ingestion.batch import Attempt
+from include.ingestion.batch import Attempt, Batch
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp
+from include.ingestion.ports import Job, Say
 from include.ingestion.run import Run
+from include.stores.finance.latest import LatestResults
 from include.stores.ledger import files, session
 from include.stores.ledger.batches import Batches, batch_from
 from include.stores.ledger.files import Files
@@ -94,3 +96,14 @@ def without_the_key_of_a_file() -> None:
 
     Files.differing = all_of_them  # type: ignore[method-assign]
     files._latest_versions = forgotten
+
+
+def with_finance_delivered_before_its_files_are_written() -> None:
+    """A batch counts as delivered before silver and gold as of it are written."""
+    whole = LatestResults.deliver
+
+    def deliver(self: LatestResults, batch: Batch, job: Job, say: Say) -> None:
+        self._ledger.delivered_batch(batch)  # type: ignore[attr-defined]
+        whole(self, batch, job, say)
+
+    LatestResults.deliver = deliver  # type: ignore[method-assign]

@@ -5,27 +5,22 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import random
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from certificate.domains.transactions.domain import TRANSACTIONS
-from certificate.domains.transactions.stream import CHUNK_ROWS
-from certificate.draw import Draw
 from certificate.found import Snapshot
 from certificate.places import Effect, Strike, Target, When
-from certificate.report import Certificate, Round
-from certificate.rounds import disturbed, undisturbed
+from certificate.rounds import undisturbed
 from certificate.services import Services
-from certificate.stream import Stream, Wave
+from certificate.stream import Stream
 from tests import naive
 from tests.integration import mutations
 from tests.integration.conftest import REUSED
-from tests.integration.striking import Scripted, struck
+from tests.integration.striking import clean_until_taken_out, contents_of, killed_often, struck
 
 __all__ = ["struck"]
 
@@ -46,7 +41,7 @@ def yardstick(struck: Services, stream: Stream) -> Snapshot:
 
 def test_the_yardstick_is_what_a_naive_evaluation_says(yardstick: Snapshot, stream: Stream) -> None:
     accepted = [file for file in yardstick["file"].values() if file["state"] == "published"]
-    contents = dict(contents_of(stream))
+    contents = {(key, len(body)): (gzip.decompress(body) if key.endswith(".gz") else body).decode() for key, body in contents_of(stream)}
     files = [(file["seq"], good_rows(contents[file["key"], file["size"]])) for file in accepted]
     assert [len(rows) for _, rows in files] == [file["accepted"] for file in accepted]
     importance = [
@@ -63,23 +58,6 @@ def test_the_yardstick_is_what_a_naive_evaluation_says(yardstick: Snapshot, stre
     assert "seen_again" in {event[0] for event in yardstick["event"].values()}
 
 
-def contents_of(stream: Stream) -> Iterator[tuple[tuple[str, int], str]]:
-    """The text of every file by key and size; the producer's chunks cut here, independently of it."""
-    number = 0
-    for wave in stream.waves:
-        for key, body in wave.objects:
-            yield (key, len(body)), (gzip.decompress(body) if key.endswith(".gz") else body).decode()
-        for chunk in chunks_of(wave):
-            number += 1
-            yield (f"landing/transactions/dt=2026-11-01/chunk_{number}.csv", len(chunk.encode())), chunk
-
-
-def chunks_of(wave: Wave) -> Iterator[str]:
-    header, *lines = wave.source.decode().splitlines(keepends=True) or [""]
-    for first in range(0, len(lines), CHUNK_ROWS):
-        yield header + "".join(lines[first : first + CHUNK_ROWS])
-
-
 def good_rows(content: str) -> list[naive.Row]:
     rows = csv.DictReader(io.StringIO(content), quotechar="'")
     return [
@@ -92,14 +70,8 @@ def good_rows(content: str) -> list[naive.Row]:
 def test_killed_forty_times_in_as_many_places_nothing_is_lost_doubled_or_different(
     struck: Services, stream: Stream, yardstick: Snapshot
 ) -> None:
-    certificate = Certificate()
     kinds = CHEAP if REUSED else (*CHEAP, "s3", "postgres", "worker")
-    while certificate.kills < KILLS and certificate.clean:
-        number = len(certificate.rounds) + 1
-        draw = Draw(random.Random(f"{SEED}/{number}"), certificate.by_place(), kinds, TRANSACTIONS.never)
-        done = disturbed(struck, stream, yardstick, draw, Round("transactions", SEED, number), KILLS + 10 - certificate.kills)
-        certificate.rounds.append(done)
-    print(certificate.text())
+    certificate = killed_often(struck, TRANSACTIONS, stream, yardstick, SEED, KILLS, kinds)
     assert certificate.clean, certificate.first_difference
     assert len(certificate.by_place()) > KILLS / 2
 
@@ -131,11 +103,7 @@ def test_with_a_safeguard_taken_out_the_certificate_reports_the_difference(
     struck: Services, stream: Stream, taken_out: Callable[[], None], blow: Strike, kind: str, noticed: str
 ) -> None:
     short, expected = first_wave(struck, stream)
-    for prepare, clean in ((None, True), (taken_out, False)):
-        draw = Scripted(random.Random(SEED), Counter(), ("ingest",), blows=[blow])
-        done = disturbed(struck, short, expected, draw, Round("transactions", SEED, 1), 1, prepare)
-        assert sum((done.kills | done.faults).values()) == 1, "the blow did not fall"
-        assert done.clean is clean, done
+    done = clean_until_taken_out(struck, TRANSACTIONS, short, expected, taken_out, blow)
     assert getattr(done, kind) > 0
     assert kind in done.first_difference or noticed in done.first_difference
 

@@ -7,7 +7,6 @@ import datetime as dt
 import gzip
 import io
 import json
-import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,18 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from certificate.domains.sales.domain import SALES
-from certificate.domains.sales.stream import CHUNK_ROWS
-from certificate.draw import Draw
 from certificate.found import Snapshot
 from certificate.places import Effect, Strike, Target, When
-from certificate.report import Certificate, Round
-from certificate.rounds import disturbed, undisturbed
+from certificate.rounds import undisturbed
 from certificate.services import Services
-from certificate.stream import DAY, Stream
+from certificate.stream import Stream
 from tests import naive_sales as naive
 from tests.integration import mutations
 from tests.integration.conftest import REUSED
-from tests.integration.striking import Scripted, struck
+from tests.integration.striking import clean_until_taken_out, contents_of, killed_often, struck
 
 __all__ = ["struck"]
 
@@ -128,17 +124,6 @@ def files_of(yardstick: Snapshot, stream: Stream) -> Iterator[naive.File]:
             yield naive.File(file["feed"], file["seq"], number, date, rows, replaced)
 
 
-def contents_of(stream: Stream) -> Iterator[tuple[str, bytes]]:
-    """Every object in the order in which they land; the producer's chunks cut here, independently of it."""
-    number = 0
-    for wave in stream.waves:
-        yield from wave.objects
-        header, *lines = wave.source.splitlines(keepends=True) or [b""]
-        for first in range(0, len(lines), CHUNK_ROWS):
-            number += 1
-            yield f"landing/sales/{DAY}/chunk_{number}.csv", header + b"".join(lines[first : first + CHUNK_ROWS])
-
-
 def rows_of(key: str, body: bytes) -> dict[int, naive.Row]:
     """The good rows of a file by line."""
     name, text = key.removesuffix(".gz"), gzip.decompress(body) if key.endswith(".gz") else body
@@ -171,14 +156,8 @@ def typed(said: Mapping[str, Any]) -> naive.Row | None:
 def test_killed_twenty_times_in_as_many_places_nothing_is_lost_doubled_or_different(
     struck: Services, stream: Stream, yardstick: Snapshot
 ) -> None:
-    certificate = Certificate()
     kinds = CHEAP if REUSED else (*CHEAP, "s3", "postgres")
-    while certificate.kills < KILLS and certificate.clean:
-        number = len(certificate.rounds) + 1
-        draw = Draw(random.Random(f"{SEED}/{number}"), certificate.by_place(), kinds, SALES.never)
-        done = disturbed(struck, stream, yardstick, draw, Round("sales", SEED, number), KILLS + 10 - certificate.kills)
-        certificate.rounds.append(done)
-    print(certificate.text())
+    certificate = killed_often(struck, SALES, stream, yardstick, SEED, KILLS, kinds)
     assert certificate.clean, certificate.first_difference
     assert len(certificate.by_place()) > KILLS / 2
 
@@ -187,10 +166,6 @@ def test_with_rows_appended_to_the_lake_the_certificate_reports_them_doubled(str
     short = replace(stream, waves=(replace(stream.waves[0], objects=()),))
     expected = undisturbed(struck, SALES, short)
     blow = Strike(Target.INGEST, When.AFTER, Effect.LAKE_COMMIT, nth=2)
-    for prepare, clean in ((None, True), (mutations.with_rows_appended_to_the_lake, False)):
-        draw = Scripted(random.Random(SEED), Counter(), ("ingest",), blows=[blow])
-        done = disturbed(struck, short, expected, draw, Round("sales", SEED, 1), 1, prepare)
-        assert sum((done.kills | done.faults).values()) == 1, "the blow did not fall"
-        assert done.clean is clean, done
+    done = clean_until_taken_out(struck, SALES, short, expected, mutations.with_rows_appended_to_the_lake, blow)
     assert done.doubled > 0
     assert "row of the lake's fact_sales sales seq" in done.first_difference

@@ -6,9 +6,9 @@ import csv
 import datetime as dt
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -16,6 +16,10 @@ from include.feeds.finance.choices import FORMATS
 from include.feeds.finance.sets import TABLES
 from include.feeds.parquet import parquet_table
 from include.ingestion.errors import UsageError
+from include.ingestion.file import ObjectRef
+from include.stores.finance.sets import VersionedSets
+from include.stores.open import s3_client
+from include.stores.s3 import S3Store
 from spark_jobs import session
 from tests import naive_finance as naive
 from tests.integration.market import FEEDS, Market, fund, stock
@@ -82,6 +86,48 @@ def test_each_format_holds_what_is_published_and_a_repeat_changes_nothing(market
     market.sluice("finance", "refresh", "--output-format", "delta")
     market.drain()
     assert {stamp.key: (stamp.etag, stamp.last_modified) for stamp in market.store.objects(market.bucket, "lake/finance/")} == before
+
+
+class Paused(S3Store):
+    """S3 for a run that stands still just before it names what it wrote."""
+
+    def __init__(self, client: Any, meanwhile: Callable[[], None]) -> None:
+        super().__init__(client)
+        self._meanwhile = [meanwhile]
+
+    def put(self, bucket: str, key: str, body: bytes | BinaryIO, *, rows: int = 0, if_absent: bool = False) -> ObjectRef:
+        if key.endswith("/current.json") and self._meanwhile:
+            self._meanwhile.pop()()
+        return super().put(bucket, key, body, rows=rows, if_absent=if_absent)
+
+    def replace(self, bucket: str, key: str, body: bytes, *, etag: str) -> ObjectRef:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return super().replace(bucket, key, body, etag=etag)
+
+
+@pytest.mark.parametrize("named_before", [False, True])
+def test_a_run_that_was_overtaken_does_not_lead_readers_back(market: Market, named_before: bool) -> None:
+    written_as = "parquet" if named_before else "csv"
+    market.choices = {"output_format": "parquet"}
+    market.land(FUNDS, "1.json", fund(1, 7))
+    market.drain()
+    market.land(STOCKS, "1.json", stock(1, 7))
+    before = current(market, "silver", "parquet")
+
+    def overtake() -> None:
+        market.choices = {"output_format": written_as}
+        market.land(STOCKS, "2.json", stock(2, 7))
+        market.drain()
+
+    market.drain()
+    if named_before:
+        market.store.put(market.bucket, "lake/finance/silver/parquet/current.json", json.dumps(before).encode())
+    overtaken = VersionedSets(market.ledger, Paused(s3_client(market.where.s3), overtake), market.bucket)
+    overtaken.write(2, written_as, market.said.append)
+    for table in TABLES:
+        assert (current(market, table, written_as)["batch"], len(rows(market, table, written_as))) == (3, 1 if "day" in table else 2)
+    assert market.reconcile(STOCKS).findings == ()
 
 
 def test_an_unknown_format_is_refused_with_the_choices(market: Market) -> None:

@@ -7,6 +7,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import pytest
+
+from include.ingestion.errors import ObjectGone
 from tests.integration.world import World
 
 
@@ -35,3 +38,14 @@ def test_an_upload_in_progress_is_no_file_of_a_feed_and_harms_no_listing(world: 
     assert files <= {(key, 500_000) for key in written}
     assert {re.sub("-[0-9a-f-]{36}$", "", other) for other, _ in listed - files} <= written
     assert {stamp.key for stamp in world.store.objects(world.bucket, "busy/")} == written
+
+
+def test_an_object_is_written_over_only_where_it_is_the_one_that_was_read(world: World) -> None:
+    first = world.store.put(world.bucket, "lake/a.json", b"1")
+    second = world.store.replace(world.bucket, "lake/a.json", b"2", etag=first.etag)
+    assert world.store.read_bytes(world.bucket, "lake/a.json", second.etag) == b"2"
+    for key in ("lake/a.json", "lake/none.json"):
+        with pytest.raises(ObjectGone):
+            world.store.replace(world.bucket, key, b"3", etag=first.etag)
+    assert world.store.read_bytes(world.bucket, "lake/a.json") == b"2"
+    assert world.keys("lake/") == ["lake/a.json"]

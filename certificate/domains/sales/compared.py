@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from certificate.found import Names, Section, put, table
+from certificate.found import Look, Names, Section, by_key, rows_of, table
 
 if TYPE_CHECKING:
     from certificate.history import History
@@ -28,30 +27,13 @@ _TIMES = ("changed_at",)
 _UPSERTS = "select distinct on (feed) feed, key from sales.dimension_state where name = 'upserts' order by feed, batch desc"
 
 
-def of_table(name: str) -> Callable[[History, Names], Section]:
+def of_table(name: str) -> Look:
     """The rows of a published table or view, by what names a row."""
-
-    def look(history: History, names: Names) -> Section:
-        found: Section = {}
-        for row in history.rows(f"select * from sales.{name}"):
-            said = _named(row, names)
-            put(found, ", ".join(str(said[column]) for column in _KEYS[name]), said)
-        return found
-
-    return look
+    return rows_of(f"select * from sales.{name}", _KEYS[name], _TIMES)
 
 
 def upserts(history: History, names: Names) -> Section:
     """What the next batch of each dimension stands on: every row that was ever accepted, with its surrogate key."""
-    found: Section = {}
-    for newest in history.rows(_UPSERTS):
-        for row in table(history, newest["key"]).to_pylist():
-            said = _named(row, names)
-            put(found, f"{said['file_id']}, line {said['line']}", said)
-    return found
-
-
-def _named(row: dict[str, Any], names: Names) -> dict[str, Any]:
-    """The row without times, and with the name of its file for its id."""
-    said = {name: value for name, value in row.items() if name not in _TIMES}
-    return {**said, "file_id": names.file(said["file_id"])} if "file_id" in said else said
+    return by_key(
+        (row for newest in history.rows(_UPSERTS) for row in table(history, newest["key"]).to_pylist()), ("file_id", "line"), names
+    )

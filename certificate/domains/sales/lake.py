@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
-from certificate.found import Names, Section, put, table
+from certificate.delta import commits, live
+from certificate.found import Look, Names, Section, by_key, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from certificate.history import History
 
 _FOLDER = "lake/sales/"
 _FINISHED = f"{_FOLDER}finished.json"
-_COMMIT = re.compile(r".*/_delta_log/(\d{20})\.json")
 _KEYS = {
     "fact_sales": ("_file_id", "_line"),
     "dim_date": ("date",),
@@ -31,21 +29,22 @@ SETS = tuple(name for name in _KEYS if name not in TABLES)
 _WRITTEN_BY_REFRESHES = (*SETS, "marts")
 
 
-def of_table(name: str) -> Callable[[History, Names], Section]:
+def of_table(name: str) -> Look:
     """The rows of a Delta table, by what names a row."""
 
     def look(history: History, names: Names) -> Section:
-        return _by_key(name, names, (row for key, said in live(history, name).items() for row in _rows(history, key, said)))
+        held = live(history, f"{_FOLDER}{name}/").items()
+        return by_key((row for key, partition in held for row in _rows(history, key, partition)), _KEYS[name], names)
 
     return look
 
 
-def of_set(name: str) -> Callable[[History, Names], Section]:
+def of_set(name: str) -> Look:
     """The rows of a finished set, by what names a row; every object must be as it was when it was named."""
 
     def look(history: History, names: Names) -> Section:
         refs = finished(history)["objects"].get(name, ())
-        found = _by_key(name, names, (row for ref in refs for row in _rows(history, ref["key"], _folders(ref["key"]))))
+        found = by_key((row for ref in refs for row in _rows(history, ref["key"], _folders(ref["key"]))), _KEYS[name], names)
         there = {stamp.key: (stamp.size, stamp.etag) for stamp in history.store.objects(history.bucket, f"{_FOLDER}{name}/")}
         for ref in refs:
             if there.get(ref["key"]) != (ref["size"], ref["etag"]):
@@ -53,30 +52,6 @@ def of_set(name: str) -> Callable[[History, Names], Section]:
         return found
 
     return look
-
-
-def live(history: History, name: str) -> dict[str, dict[str, str | None]]:
-    """The data files of a table's newest version, with the values of the columns it is partitioned by."""
-    found: dict[str, dict[str, str | None]] = {}
-    for key in commits(history, name):
-        for line in history.store.read_bytes(history.bucket, key).decode().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                assert not action["add"].get("deletionVector"), f"{key}: rows are taken out by deletion vectors, which are not read here"
-                found[f"{_FOLDER}{name}/{unquote(action['add']['path'])}"] = action["add"]["partitionValues"]
-            elif "remove" in action:
-                found.pop(f"{_FOLDER}{name}/{unquote(action['remove']['path'])}", None)
-    return found
-
-
-def commits(history: History, name: str) -> list[str]:
-    """The objects of a table's log, oldest first; none may be missing."""
-    listed = sorted(
-        stamp.key for stamp in history.store.objects(history.bucket, f"{_FOLDER}{name}/_delta_log/") if _COMMIT.fullmatch(stamp.key)
-    )
-    for version, key in enumerate(listed):
-        assert f"{version:020d}.json" in key, f"{name} has no commit {version}, but {listed[-1]}"
-    return listed
 
 
 def finished(history: History) -> dict[str, Any]:
@@ -91,7 +66,7 @@ def sets_are_current(history: History) -> bool:
     """Whether the finished sets are of what is published and lies in the lake."""
     (published,) = history.rows("select coalesce(max(batch), 0) as batch from batch where state = 'published'")
     said = finished(history)
-    return bool(published["batch"] == said["batch"]) and len(commits(history, "fact_sales")) - 1 == said["delta_version"]
+    return bool(published["batch"] == said["batch"]) and len(commits(history, f"{_FOLDER}fact_sales/")) - 1 == said["delta_version"]
 
 
 def named_by_the_list(history: History) -> set[str]:
@@ -113,11 +88,3 @@ def _rows(history: History, key: str, partition: dict[str, Any]) -> Iterator[dic
 def _folders(key: str) -> dict[str, str]:
     """The columns that the folders of a key name."""
     return dict(part.split("=", 1) for part in key.split("/") if "=" in part and not part.startswith("set="))
-
-
-def _by_key(name: str, names: Names, rows: Iterator[dict[str, Any]]) -> Section:
-    found: Section = {}
-    for row in rows:
-        said = {**row, "_file_id": names.file(row["_file_id"])} if "_file_id" in row else row
-        put(found, ", ".join(str(said[column]) for column in _KEYS[name]), said)
-    return found

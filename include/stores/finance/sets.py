@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import tempfile
@@ -12,7 +13,7 @@ from typing import IO, Any
 from include.feeds.finance.choices import FORMATS, GROUP
 from include.feeds.finance.sets import TABLES
 from include.ingestion import keys
-from include.ingestion.errors import ObjectGone
+from include.ingestion.errors import AlreadyThere, ObjectGone
 from include.ingestion.ports import ObjectStore, Say
 from include.stores.finance.views import newest_batch, statement
 from include.stores.finance.written import NAMES, WRITERS, delta_log_of
@@ -41,20 +42,47 @@ class VersionedSets:
         published_at = self._published_at(batch)
         told = []
         for table in TABLES:
-            current = self.current(table, written_as)
-            if current is None or current["batch"] < batch or self.damaged(current):
-                current = self._write(table, written_as, batch, published_at)
-                self._forget(table, written_as, current)
+            current = self._brought_to(table, written_as, batch, published_at)
             told.append(f"{table} {current['rows']} rows")
         say(f"as of batch {batch}: {', '.join(told)}, as {written_as} below s3://{self._bucket}/{keys.lake_group(GROUP)}")
 
+    def _brought_to(self, table: str, written_as: str, batch: int, published_at: dt.datetime) -> Current:
+        """Write a table as of a batch and name it, unless people read it as of that batch or a later one; what they read then."""
+        while True:
+            current, etag = self._named(table, written_as)
+            if current is not None and current["batch"] >= batch and not self.damaged(current):
+                return current
+            written = self._write(table, written_as, batch, published_at)
+            if self._name(written, etag):
+                self._forget(table, written_as, written)
+                return written
+
     def current(self, table: str, written_as: str) -> Current | None:
         """What people read; None before the first."""
+        return self._named(table, written_as)[0]
+
+    def _named(self, table: str, written_as: str) -> tuple[Current | None, str]:
+        """What people read, and the etag of the object that says so."""
+        key = keys.lake_current(GROUP, table, written_as)
+        while (there := self._store.head(self._bucket, key)) is not None:
+            with contextlib.suppress(ObjectGone):  # another version was named in between
+                return json.loads(self._store.read_bytes(self._bucket, key, there.etag)), there.etag
+        return None, ""
+
+    def _name(self, current: Current, etag: str) -> bool:
+        """Let people read a version in the place of the one with that etag; False where they read another one by now.
+
+        A run that was taken for dead may come here when later batches are named already.
+        """
+        key, body = keys.lake_current(GROUP, current["table"], current["format"]), json.dumps(current, indent=1).encode()
         try:
-            said: Current = json.loads(self._store.read_bytes(self._bucket, keys.lake_current(GROUP, table, written_as)))
-        except ObjectGone:
-            return None
-        return said
+            if etag:
+                self._store.replace(self._bucket, key, body, etag=etag)
+            else:
+                self._store.put(self._bucket, key, body, if_absent=True)
+        except (AlreadyThere, ObjectGone):
+            return False
+        return True
 
     def damaged(self, current: Current) -> str | None:
         """Which object of a version is not as it was written; None where all are."""
@@ -88,7 +116,7 @@ class VersionedSets:
         if written_as == "delta":
             log = delta_log_of(table, TABLES[table], objects[0], NAMES[written_as], published_at)
             objects.append(self._store.put(self._bucket, keys.delta_first_commit(folder), log))
-        said: Current = {
+        return {
             "table": table,
             "format": written_as,
             "batch": batch,
@@ -97,8 +125,6 @@ class VersionedSets:
             "rows": rows,
             "objects": [{"key": ref.key, "size": ref.size, "etag": ref.etag} for ref in objects],
         }
-        self._store.put(self._bucket, keys.lake_current(GROUP, table, written_as), json.dumps(said, indent=1).encode())
-        return said
 
     def _tell(self, table: str, written_as: str, batch: int, body: IO[bytes]) -> int:
         """Stream a table into a file, some rows at a time; how many there were."""
