@@ -28,13 +28,14 @@ _MB = 1_000_000
 class Taken:
     """What a pass took: seconds in all, from the start of the process to its end, and by stage; memory and CPU by kind of process.
 
-    `steps`: the stages of ours, once more by its own steps.
+    `steps`: the stages of ours, once more by its own steps. `counts`: what a peer says it counted.
     """
 
     seconds: float
     stages: Mapping[str, float]
     usage: Usage
     steps: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def cpu_seconds(self) -> float:
@@ -58,8 +59,8 @@ class Stages:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
 
-    def answer(self) -> None:
-        answer(**self.seconds)
+    def answer(self, **counts: int) -> None:
+        answer(seconds=self.seconds, counts=counts)
 
 
 def take(world: PlainWorld, module: str, job: DataclassInstance) -> Taken:
@@ -75,7 +76,8 @@ def take(world: PlainWorld, module: str, job: DataclassInstance) -> Taken:
             said = process.stdout.read().splitlines()
     if not said:
         raise BenchmarkFailed(f"{module} ended without an answer; see {world.state.log(module.rpartition('.')[2])}")
-    return Taken(time.monotonic() - begun, json.loads(said[-1]), usage)
+    answered = json.loads(said[-1])
+    return Taken(time.monotonic() - begun, answered["seconds"], usage, counts=answered["counts"])
 
 
 def services(world: PlainWorld, names: Iterable[str] = _SHARED) -> dict[str, int]:
