@@ -1,7 +1,7 @@
 # Sluice: `make help` explains every target. Each sets up what it needs by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench bench-sales crash-certificate down clean
+.PHONY: help setup run test check bench bench-sales bench-finance crash-certificate down clean
 
 BIN := .venv/bin
 
@@ -34,6 +34,9 @@ bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, a
 
 bench-sales: setup ## Measure a day of sales (GB=1) by stage beside Spark with JDBC and DuckDB, and print one table. Takes minutes.
 	@$(BIN)/python -m benchmarks.sales --gb $${GB:-1} $(ARGS)
+
+bench-finance: setup ## Measure N=1000000 events of finance by stage beside plain PySpark and DuckDB, and print one table. Takes minutes.
+	@$(BIN)/python -m benchmarks.finance --rows $${N:-1000000} $(ARGS)
 
 crash-certificate: setup ## Kill whatever works, KILLS=1000 times, and compare with an undisturbed run. SEED=, FEED=sales|finance, ARGS=--help.
 	@$(BIN)/python -m certificate --kills $${KILLS:-1000} --seed $${SEED:-1} --feed $${FEED:-transactions} $(ARGS)

@@ -1,24 +1,20 @@
-"""How a peer is run: a process of its own that is told its job as JSON, and answers in lines of JSON."""
+"""What the peers of transactions are asked, and what they answer of each pass."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from benchmarks.errors import BenchmarkFailed
-from sluice.services.java import find_java
-from sluice.services.process import clean_environment
-from sluice.services.spark import spark_home
-from sluice.services.state import LOOPBACK, State
+from benchmarks.peer_process import started, told_job
 
 if TYPE_CHECKING:
     from benchmarks.world import Detections, World
@@ -62,12 +58,7 @@ class Pass:
 
 def read_job() -> PeerJob:
     """In the peer: its job, the first line of its input."""
-    return PeerJob(**json.loads(sys.stdin.readline()))
-
-
-def answer(**said: Any) -> None:
-    """In the peer: one line of its answer."""
-    print(json.dumps(said), flush=True)
+    return PeerJob(**told_job())
 
 
 def catch_up(world: World, module: str, thresholds: Mapping[str, int], passes: Sequence[str]) -> list[Pass]:
@@ -91,30 +82,9 @@ def _started(
     weights = folder / "weights.parquet"
     pq.write_table(world.weights(), weights)
     told = {**world.spec.parameters_from(thresholds)}
-    log = world.state.log(module.rpartition(".")[2])
-    with log.open("a") as errors:
-        job = PeerJob(str(folder), world.bucket, world.prefix, str(weights), told, list(passes), follow, time.time())
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=peer_environment(world.state),
-            cwd=world.state.project,
-        )
-        assert process.stdin is not None
-        try:
-            process.stdin.write(json.dumps(asdict(job)) + "\n")
-            process.stdin.flush()
-            yield process
-            process.stdin.close()
-            if process.wait(timeout=120):
-                raise BenchmarkFailed(f"{module} ended with {process.returncode}; see {log}")
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    job = PeerJob(str(folder), world.bucket, world.prefix, str(weights), told, list(passes), follow, time.time())
+    with started(world.state, module, job) as process:
+        yield process
 
 
 def _pass(process: subprocess.Popen[str]) -> Pass:
@@ -124,21 +94,6 @@ def _pass(process: subprocess.Popen[str]) -> Pass:
         raise BenchmarkFailed(f"a peer ended with {process.wait()} and without an answer; see its log")
     said = json.loads(line)
     return Pass(said["name"], said["seconds"], said["files"], frozenset(tuple(row) for row in said["detections"]))
-
-
-def peer_environment(state: State) -> dict[str, str]:
-    """The services as `sluice env` names them, without the Spark server: a peer brings its own engine."""
-    from sluice.services.environment import environment
-
-    told = {name: value for name, value in environment(state).items() if name != "SPARK_REMOTE"}
-    spark = {
-        "JAVA_HOME": str(find_java(state).home),
-        "SPARK_HOME": str(spark_home()),
-        "SPARK_LOCAL_IP": LOOPBACK,
-        "PYSPARK_PYTHON": sys.executable,
-        "SLUICE_STATE": str(state.root),
-    }
-    return clean_environment() | told | spark
 
 
 def write_detections(client: Any, job: PeerJob, name: str, seq: int, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from benchmarks.peer import PeerJob, answer, folder_of, read_job, write_detections
+from benchmarks.peer import PeerJob, folder_of, read_job, write_detections
+from benchmarks.peer_process import answer
 from include.stores.open import s3_client
 from sluice.runtime import settings
 

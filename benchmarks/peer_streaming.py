@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (its usual name)
 
-from benchmarks.peer import PeerJob, answer, folder_of, read_job, write_detections
+from benchmarks.peer import PeerJob, folder_of, read_job, write_detections
+from benchmarks.peer_process import answer
 from include.stores.open import s3_client
 from include.stores.settings import S3Settings, SparkSettings
 from sluice.runtime import settings

@@ -26,8 +26,9 @@ REFERENCES = {"transactions: CustomerImportance": IMPORTANCE}
 _TABLE = re.compile(r"^create table (?:if not exists )?([\w.]+) \(\n(.*?)^\);", re.MULTILINE | re.DOTALL)
 _COLUMN = re.compile(r"^    (?!primary|unique|check|foreign|constraint)\"?(\w+)\"? +(\w+(?:\[\])?)", re.MULTILINE)
 _VIEW = re.compile(r"^create view ([\w.]+) as\b", re.MULTILINE)
-_ADDED = re.compile(r"^alter table (\w+)\n(.*?);", re.MULTILINE | re.DOTALL)
+_ALTERED = re.compile(r"^alter table (\w+)\n(.*?);", re.MULTILINE | re.DOTALL)
 _ADDED_COLUMN = re.compile(r"^    add column (\w+) +(\w+(?:\[\])?)", re.MULTILINE)
+_RETYPED = re.compile(r"^    alter column (\w+) type (\w+)", re.MULTILINE)
 _COMMENT = re.compile(r"^comment on (?:table|column|view) ([\w.]+) is '((?:[^']|'')*)';", re.MULTILINE)
 
 
@@ -159,10 +160,11 @@ def columns_page() -> str:
     parts.append("## The ledger")
     migrations = "\n".join(path.read_text() for path in sorted(SQL.glob("*.sql")))
     comments = {name: said.replace("''", "'") for name, said in _COMMENT.findall(migrations)}
-    added = [(name, column) for name, body in _ADDED.findall(migrations) for column in _ADDED_COLUMN.findall(body)]
+    added = [(name, column) for name, body in _ALTERED.findall(migrations) for column in _ADDED_COLUMN.findall(body)]
+    retyped = {(name, column): kind for name, body in _ALTERED.findall(migrations) for column, kind in _RETYPED.findall(body)}
     for name, body in sorted(_TABLE.findall(migrations)):
         found = [*_COLUMN.findall(body), *(column for table_name, column in added if table_name == name)]
-        columns = ((f"`{column}`", kind, comments.get(f"{name}.{column}", "")) for column, kind in found)
+        columns = ((f"`{column}`", retyped.get((name, column), kind), comments.get(f"{name}.{column}", "")) for column, kind in found)
         parts += [f"### {name}", comments.get(name, ""), table(("column", "type", "what"), columns)]
     views = sorted(_VIEW.findall(migrations))
     parts += ["## Views", table(("view", "what"), ((f"`{name}`", comments.get(name, "")) for name in views))]

@@ -16,10 +16,12 @@ import typer
 
 from benchmarks import table
 from benchmarks.errors import BenchmarkFailed
-from benchmarks.sales import ours, peer
+from benchmarks.plain import services_of
+from benchmarks.sales import ours
 from benchmarks.sales.marts import Compared, compared, expected
-from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob, Taken
-from benchmarks.sales.world import DIMENSION_FEEDS, FACTS, SalesSet, SalesWorld, opened
+from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob
+from benchmarks.sales.world import DIMENSION_FEEDS, FACTS, SalesSet, SalesWorld
+from benchmarks.staged import Taken, take
 from include.ingestion.errors import SluiceError
 from include.ingestion.keys import landing
 from sluice.cli.output import say
@@ -53,10 +55,8 @@ def bench(
     wanted = [name for name in only.split(",") if name]
     if unknown := [name for name in wanted if name not in WAYS]:
         raise typer.BadParameter(f"no way {', '.join(unknown)}; there are: {', '.join(WAYS)}")
-    with opened(services) as world:
-        if SLUICE in wanted and not world.has_sales:
-            say("this tree has no feed named sales yet: measuring the peers only")
-            wanted.remove(SLUICE)
+    with services_of(services) as found_services:
+        world = SalesWorld(*found_services)
         sizes = Sizes(customers=customers)
         day = world.generated("day", Wish(gb, None, 1, file_mb), 1, sizes, Format.CSV, _DATES["day"])
         more = world.generated("more", Wish(None, MORE_ROWS, 1, file_mb), 2, sizes, Format.CSV, _DATES["more"])
@@ -78,7 +78,7 @@ def _measured(world: SalesWorld, way: str, day: SalesSet, more: SalesSet) -> Ite
 
 
 def _one(world: SalesWorld, way: str, sets: Sequence[SalesSet], *, fresh: bool) -> Found:
-    taken = ours.ingest(world, dimensions=fresh) if way == SLUICE else peer.take(world, MODULES[way], _job(world, way, sets, fresh))
+    taken = ours.ingest(world, dimensions=fresh) if way == SLUICE else take(world, MODULES[way], _job(world, way, sets, fresh))
     with world.ledger() as ledger:
         result = compared(ledger, _SCHEMAS[way], expected(sets))
     what = "the day" if fresh else "one file more"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import psycopg
 
-from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob, Stages, answer, read_job
+from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob, read_job
+from benchmarks.staged import Stages
 from include.ingestion.keys import date_in
 from include.stores.open import ledger_connection, s3_client
 from sluice.runtime import settings
@@ -321,7 +322,7 @@ def main() -> None:
                 shop.marts(bronze)
             with stages.stage(LAKE):
                 shop.lake(bronze)
-    answer(stages)
+    stages.answer()
 
 
 if __name__ == "__main__":

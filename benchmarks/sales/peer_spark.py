@@ -13,7 +13,8 @@ import psycopg
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (its usual name)
 
-from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob, Stages, answer, read_job
+from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob, read_job
+from benchmarks.staged import Stages
 from include.stores.open import ledger_connection
 from include.stores.settings import LedgerSettings, SparkSettings
 from sluice.runtime import settings
@@ -138,7 +139,7 @@ def main() -> None:
     with stages.stage(MARTS):
         retail.append_marts(star)
     spark.stop()
-    answer(stages)
+    stages.answer()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""The three Airflow connections, as settings. Where S3, the ledger and Spark are is said there and nowhere else."""
+"""The Airflow connections, as settings. Where S3, the ledger, Spark and other databases are is said there and nowhere else."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.ingestion.errors import UsageError
 from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
 from plugins.landing.connection import S3_CONNECTION, s3_settings
 
 if TYPE_CHECKING:
+    import sqlalchemy
     from airflow.sdk import Connection
 
 LEDGER_CONNECTION = "sluice_ledger"
 SPARK_CONNECTION = "sluice_spark"
+TARGET_CONNECTION = "sluice_finance_target"
+SCHEME = "sqlalchemy_scheme"
 _POSTGRES_PORT = 5432
 
 
@@ -28,6 +32,47 @@ def ledger() -> LedgerSettings:
 
 def spark() -> SparkSettings:
     return spark_settings(BaseHook.get_connection(SPARK_CONNECTION))
+
+
+def target(name: str) -> sqlalchemy.URL:
+    """The database behind a connection that a run names.
+
+    Raises:
+        UsageError: there is no such connection, or it names no database.
+    """
+    try:
+        return target_url(BaseHook.get_connection(name))
+    except AirflowNotFoundException:
+        raise UsageError(
+            f"there is no Airflow connection {name}: add it under Admin → Connections, with the database that results are brought to; "
+            "see docs/runbooks/finance.md"
+        ) from None
+
+
+def target_url(connection: Connection) -> sqlalchemy.URL:
+    """Read a connection to any database that SQLAlchemy knows: its type is the dialect, unless `sqlalchemy_scheme` in its extra names it.
+
+    Raises:
+        UsageError: it names no database.
+    """
+    import sqlalchemy
+
+    extra = connection.extra_dejson
+    scheme = extra.get(SCHEME) or {"postgres": "postgresql"}.get(connection.conn_type, connection.conn_type)
+    if not connection.schema or scheme == "generic":
+        raise UsageError(
+            f"the Airflow connection {connection.conn_id} needs a database (schema), and a type that SQLAlchemy knows (postgres, mysql) or "
+            f'in its extra what SQLAlchemy calls it, such as {{"{SCHEME}": "mariadb"}}'
+        )
+    return sqlalchemy.URL.create(
+        scheme,
+        connection.login,
+        connection.password,
+        connection.host,
+        connection.port,
+        connection.schema,
+        extra.get("sqlalchemy_query", {}),
+    )
 
 
 def ledger_settings(connection: Connection) -> LedgerSettings:

@@ -54,6 +54,9 @@ class Stored(enum.Enum):
     INSTANT = "instant"  # the same, or seconds since 1970; milliseconds where the number is 1e11 or more, whatever its sign
 
 
+DECIMALS = {Stored.CENTS: 2, Stored.DECIMAL: 2, Stored.DECIMAL6: 6}
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a feed's files and the rules its values keep. All values arrive as text; empty text is null.
@@ -85,6 +88,20 @@ class Column:
     @property
     def bronze_name(self) -> str:
         return self.stored_as or self.name
+
+    @property
+    def decimals(self) -> int | None:
+        """How many decimals its amounts have; None where it holds none."""
+        return DECIMALS.get(self.stored)
+
+    def in_units(self, smallest: int) -> str:
+        """An amount that is counted in its smallest unit, as files write it.
+
+        >>> money("m").in_units(450), decimal6("d").in_units(70001)
+        ('4.50', '0.070001')
+        """
+        assert self.decimals is not None, "it holds amounts"
+        return f"{smallest // 10**self.decimals}.{smallest % 10**self.decimals:0{self.decimals}}"
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -186,7 +203,7 @@ class Contract:
         max_bytes: refused above this many bytes of content, after decompression.
         max_line_bytes: a physical line or JSON element longer than this condemns the file (memory stays bounded).
         rules: what a row must keep beyond its single values; a row with a value missing or unreadable breaks none.
-        summed: the money column that reconciliation adds up; the first column of money where empty.
+        summed: the column of amounts that reconciliation adds up; the first one where empty.
     """
 
     version: int
@@ -224,6 +241,13 @@ class Contract:
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
+
+    @property
+    def amount(self) -> Column | None:
+        """The column whose amounts are added up, in the smallest unit that it has: hundredths of money."""
+        if self.summed:
+            return self.column(self.summed)
+        return next((column for column in self.columns if column.decimals is not None), None)
 
     @property
     def digest(self) -> str:

@@ -46,7 +46,7 @@ class Target:
         grouped_by: a whole-number column of all tables; rows change group by group.
     """
 
-    def __init__(self, url: str, name: str, tables: Mapping[str, pa.Schema], grouped_by: str) -> None:
+    def __init__(self, url: str | sa.URL, name: str, tables: Mapping[str, pa.Schema], grouped_by: str) -> None:
         self._name = name
         self._grouped_by = grouped_by
         try:
@@ -140,7 +140,7 @@ class Target:
             raise EnvironmentFailure("the delivery target", f"{self}: {what}", "docs/runbooks/finance.md") from failed
 
 
-def _with_driver(url: str) -> sa.URL:
+def _with_driver(url: str | sa.URL) -> sa.URL:
     """The URL with the driver that is installed, where it names none.
 
     >>> str(_with_driver("mariadb://h/d")), str(_with_driver("postgresql://h/d"))

@@ -6,7 +6,7 @@ import datetime as dt
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
@@ -142,6 +142,7 @@ def finance(
     days: Annotated[int, typer.Option(min=1, max=3660, help="Dates that they are spread over.")] = 3,
     file_rows: Annotated[int, typer.Option(min=1, help="Rows a file at most.")] = 100_000,
     companies: Annotated[int, typer.Option(min=2, help="Companies of each feed; half of them have a partner in the other.")] = 1000,
+    faults: Annotated[bool, typer.Option("--faults", help="Plant a bad event after every hundred good ones of a file.")] = False,
     to: Annotated[Path | None, typer.Option(help="A folder: <feed>/dt=.../")] = None,
     land: Annotated[bool, typer.Option("--land", help="Straight into the landing in S3.")] = False,
     start: Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="The first date.")] = dt.datetime(2026, 1, 1),  # noqa: DTZ001
@@ -150,34 +151,20 @@ def finance(
     """Make events of stocks and mutual funds, as JSON arrays and JSON lines.
 
     The same arguments make the same bytes. Timestamps come in every form that may be, one in twenty of the day before; half of the
-    companies have a partner in the other feed.
+    companies have a partner in the other feed. The good events are the same with --faults and without.
 
     Example: sluice generate finance --rows 100000 --land
     """
-    import tempfile
-
     from sluice.generate import finance as events
     from sluice.runtime import open_store, settings
 
     if (to is None) == (not land):
         raise UsageError("say where to: either --to FOLDER or --land")
-    wish = events.Wish(rows, days, file_rows, companies, start.date(), seed)
+    wish = events.Wish(rows, days, file_rows, companies, start.date(), seed, faults)
     if to is not None:
-        folder = to
-
-        def beside(file: events.EventFile) -> BinaryIO:
-            path = folder / file.feed / f"dt={file.day.isoformat()}" / file.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("wb")
-
-        count, size = events.to_all(wish, beside, lambda *_: None)
+        made = events.to_folder(wish, to)
     else:
         where = settings()
-        store = open_store(where)
-
-        def put(file: events.EventFile, out: BinaryIO) -> None:
-            out.seek(0)
-            store.put(where.s3.bucket, file.key, out)
-
-        count, size = events.to_all(wish, lambda _: tempfile.TemporaryFile(), put)  # noqa: SIM115 (`to_all` closes it)
-    print(f"{to or 's3'}: {count:,} files, {rows:,} rows, {size / 1e6:,.1f} MB")
+        made = events.to_landing(wish, open_store(where), where.s3.bucket)
+    bad = f" and {made.bad:,} bad ones" if faults else ""
+    print(f"{to or 's3'}: {made.files:,} files, {made.rows:,} events{bad}, {made.bytes / 1e6:,.1f} MB")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from include.feeds import feed_named
+from include.ingestion.contract import Column
 from include.ingestion.errors import UsageError
 from sluice.cli.output import Json, print_json, print_rows, say
 
@@ -69,8 +70,9 @@ def _day(said: str) -> dt.date:
 def _print(found: Any) -> None:
     from include.ingestion.reconcile.reconcile import worst_first
 
-    tallies = [_plain(tally) for tally in found.tallies]
-    amounts = _AMOUNTS if found.scope.reads else ()
+    column = feed_named(found.feed).contract.amount
+    tallies = [_plain(tally, column) for tally in found.tallies]
+    amounts = _AMOUNTS if found.scope.reads and column else ()
     print_rows(tallies, (*_COLUMNS, *amounts, "findings", "ok"), as_json=False, empty=f"no files of {found.feed}")
     for finding in worst_first(found.findings):
         print(finding)
@@ -83,7 +85,7 @@ def _print(found: Any) -> None:
     print(f"{found.feed}: {verdict}" + (f" ({counts})" if counts else ""))
 
 
-def _plain(tally: Any) -> dict[str, Any]:
-    """Cents as an amount."""
+def _plain(tally: Any, amount: Column | None) -> dict[str, Any]:
+    """A row for people, amounts as files write them."""
     values = {name: getattr(tally, name) for name in (*_COLUMNS, *_AMOUNTS, "findings", "ok")}
-    return values | {name: None if values[name] is None else f"{values[name] // 100}.{values[name] % 100:02d}" for name in _AMOUNTS}
+    return values | {name: None if amount is None or values[name] is None else amount.in_units(values[name]) for name in _AMOUNTS}

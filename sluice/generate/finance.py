@@ -5,24 +5,30 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from include.ingestion import keys
+
+if TYPE_CHECKING:
+    from include.ingestion.ports import ObjectStore
 
 FEEDS = ("stocks", "mutual_funds")
 _EXCHANGES = ("XETRA", "NYSE", "LSE", "NASDAQ")
 _SECTORS = ("tech", "oil", "food", "banks", "health")
 _DAY_SECONDS = 86_400
 _LATE = 20  # one event in so many is of the day before
+_FAULTY = 100  # after so many good events comes a bad one
 
 
 @dataclass(frozen=True)
 class Wish:
     """How many events of both feeds together, over how many days from the first, and in files of how many rows at most.
 
-    `companies`: half of the ids of each feed are of companies that both feeds know.
+    `companies`: half of the ids of each feed are of companies that both feeds know. `faults`: bad events come on top.
     """
 
     rows: int
@@ -31,20 +37,39 @@ class Wish:
     companies: int
     first: dt.date
     seed: int
+    faults: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written."""
+
+    files: int = 0
+    rows: int = 0
+    bad: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Made) -> Made:
+        return Made(self.files + other.files, self.rows + other.rows, self.bad + other.bad, self.bytes + other.bytes)
 
 
 @dataclass(frozen=True)
 class EventFile:
-    """One file: an array in every third, JSON lines in the others."""
+    """One file: an array in every third, JSON lines in the others; `rows` good events, and `bad` ones among them."""
 
     feed: str
     day: dt.date
     number: int
     rows: int
+    bad: int
+
+    @property
+    def is_array(self) -> bool:
+        return self.number % 3 == 0
 
     @property
     def name(self) -> str:
-        return f"events_{self.number}.{'json' if self.number % 3 == 0 else 'jsonl'}"
+        return f"events_{self.number}.{'json' if self.is_array else 'jsonl'}"
 
     @property
     def key(self) -> str:
@@ -60,29 +85,59 @@ def files(wish: Wish) -> Iterator[EventFile]:
         for feed, count in zip(FEEDS, (of_day - funds, funds), strict=True):
             for first in range(0, count, wish.file_rows):
                 number += 1
-                yield EventFile(feed, wish.first + dt.timedelta(days=place), number, min(count - first, wish.file_rows))
+                rows = min(count - first, wish.file_rows)
+                yield EventFile(feed, wish.first + dt.timedelta(days=place), number, rows, rows // _FAULTY if wish.faults else 0)
 
 
 def write(wish: Wish, file: EventFile, out: BinaryIO) -> None:
     """Write a file; the same wish makes the same bytes, in whatever order files are written."""
-    dice = random.Random(f"{wish.seed} {file.number}")  # noqa: S311 (made to be the same again)
-    event = _stock if file.feed == FEEDS[0] else _fund
-    before, between, after = (b"[\n", b",\n", b"\n]\n") if file.name.endswith(".json") else (b"", b"\n", b"\n")
+    before, between, after = (b"[\n", b",\n", b"\n]\n") if file.is_array else (b"", b"\n", b"\n")
     out.write(before)
-    out.writelines((between if row else b"") + event(dice, wish, file.day) for row in range(file.rows))
+    out.writelines((between if place else b"") + event for place, event in enumerate(_events(wish, file)))
     out.write(after)
 
 
-def to_all(wish: Wish, opened: Callable[[EventFile], BinaryIO], done: Callable[[EventFile, BinaryIO], None]) -> tuple[int, int]:
-    """Write every file of a wish where `opened` says; how many files and bytes."""
-    count = size = 0
+def to_folder(wish: Wish, folder: Path) -> Made:
+    """Write every file of a wish as `<feed>/dt=.../<name>`."""
+    made = Made()
     for file in files(wish):
-        with opened(file) as out:
+        path = folder / file.feed / f"dt={file.day.isoformat()}" / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as out:
             write(wish, file, out)
-            size += out.tell()
-            done(file, out)
-        count += 1
-    return count, size
+            made += Made(1, file.rows, file.bad, out.tell())
+    return made
+
+
+def to_landing(wish: Wish, store: ObjectStore, bucket: str) -> Made:
+    """Put every file of a wish where its feed's files land."""
+    made = Made()
+    for file in files(wish):
+        with tempfile.TemporaryFile() as out:
+            write(wish, file, out)
+            made += Made(1, file.rows, file.bad, out.tell())
+            out.seek(0)
+            store.put(bucket, file.key, out)
+    return made
+
+
+def _events(wish: Wish, file: EventFile) -> Iterator[bytes]:
+    dice = random.Random(f"{wish.seed} {file.number}")  # noqa: S311 (made to be the same again)
+    event = _stock if file.feed == FEEDS[0] else _fund
+    for row in range(1, file.rows + 1):
+        good = event(dice, wish, file.day)
+        yield good
+        if wish.faults and row % _FAULTY == 0:
+            yield _spoilt(good, row // _FAULTY, is_array=file.is_array)
+
+
+def _spoilt(good: bytes, number: int, *, is_array: bool) -> bytes:
+    """An event that must be refused, each in another way; in an array it can be read, for a broken one condemns its file."""
+    said = json.loads(good)
+    key, amount = ("stock_id", "price") if "stock_id" in said else ("fund_id", "holdings")
+    ways: list[dict[str, object]] = [{"company_id": None}, {amount: -1}, {"timestamp": "soon"}, {key: "none"}]
+    way = number % (len(ways) + (not is_array))
+    return json.dumps({**said, **ways[way]}).encode() if way < len(ways) else good[:-3]
 
 
 def _stock(dice: random.Random, wish: Wish, day: dt.date) -> bytes:

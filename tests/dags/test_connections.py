@@ -1,4 +1,4 @@
-"""What the three Airflow connections say, embedded or real."""
+"""What the Airflow connections say, embedded or real."""
 
 from __future__ import annotations
 
@@ -86,3 +86,41 @@ def test_a_google_connection_without_a_key_says_where_it_belongs(extra: dict[str
 
     with pytest.raises(UsageError, match="keyfile_dict"):
         service_account(connection("google_cloud_platform", extra=extra))
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "extra", "expected"),
+    [
+        ("postgres", {}, "postgresql://me:p%40ss%2Fword@warehouse:5433/finance"),
+        ("mysql", {}, "mysql://me:p%40ss%2Fword@warehouse:5433/finance"),
+        ("generic", {"sqlalchemy_scheme": "mariadb"}, "mariadb://me:p%40ss%2Fword@warehouse:5433/finance"),
+        ("postgres", {"sqlalchemy_query": {"sslmode": "require"}}, "postgresql://me:p%40ss%2Fword@warehouse:5433/finance?sslmode=require"),
+    ],
+)
+def test_a_delivery_target_is_any_database_that_sqlalchemy_knows(conn_type: str, extra: dict[str, Any], expected: str) -> None:
+    from dags.wiring.connections import target_url
+
+    said = connection(conn_type, extra=extra, host="warehouse", port=5433, schema="finance", login="me", password="p@ss/word")
+    assert target_url(said).render_as_string(hide_password=False) == expected
+
+
+@pytest.mark.parametrize(("conn_type", "schema"), [("postgres", None), ("generic", "finance")])
+def test_a_target_without_a_database_or_a_dialect_says_what_to_add(conn_type: str, schema: str | None) -> None:
+    from dags.wiring.connections import target_url
+
+    with pytest.raises(UsageError, match=r"sluice_.* needs a database \(schema\), and a type .*\{\"sqlalchemy_scheme\": \"mariadb\"\}"):
+        target_url(connection(conn_type, host="warehouse", schema=schema))
+
+
+def test_a_connection_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from dags.wiring import connections
+
+    def lacks(name: str) -> None:
+        raise AirflowNotFoundException(f"The conn_id `{name}` isn't defined")
+
+    monkeypatch.setattr(BaseHook, "get_connection", lacks)
+    with pytest.raises(UsageError, match="there is no Airflow connection elsewhere: add it under Admin"):
+        connections.target("elsewhere")

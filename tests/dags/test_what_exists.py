@@ -23,6 +23,7 @@ EXPECTED = {
     "finance_daily",
     "finance_ingest",
     "finance_replay",
+    "finance_send",
     "sales_daily",
     "sales_ingest",
     "sales_marts",
@@ -42,7 +43,7 @@ INGESTS = {
     "dimensions_ingest": {feed: f"{feed}." for feed in ("customer", "store", "product", "sales_team")},
 }
 STEPS = ["discover", "gate", "process", "publish", "deliver"]
-HEAVY = ("boto3", "delta", "great_expectations", "numpy", "pandas", "psycopg", "pyarrow", "pyspark")
+HEAVY = ("boto3", "delta", "great_expectations", "numpy", "pandas", "psycopg", "pyarrow", "pyspark", "sqlalchemy")
 
 
 def test_every_dag_file_is_read_without_an_error_and_holds_the_dag_it_is_named_after(bag: BundleDagBag) -> None:
@@ -190,6 +191,19 @@ def test_what_is_published_of_sales_and_its_dimensions_refreshes_the_marts(dags:
     told = {task.task_id: [alias.name for alias in task.outlets] for task in dags["sales_daily"].tasks if task.outlets}
     feeds = (*INGESTS["dimensions_ingest"], "sales")
     assert told == {f"{feed}.ingest": [f"sluice_{feed}_was_published"] for feed in feeds}
+
+
+def test_what_is_published_of_finance_is_sent_to_the_connection_that_is_named(dags: dict[str, DAG]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    dag = dags["finance_send"]
+    assert (dag.schedule.name, dag.schedule.uri) == ("sluice_published_finance", "x-sluice://published/finance/")
+    assert [task.task_id for task in dag.tasks] == ["send"]
+    assert dict(dag.params) == {"connection": "sluice_finance_target"}
+    with pytest.raises(ParamValidationError):  # an address would be kept, password and all, with the run
+        dag.params.get_param("connection").resolve("mysql://me:secret@warehouse/finance")
+    told = {task.task_id: [alias.name for alias in task.outlets] for task in dags["finance_daily"].tasks if task.outlets}
+    assert told == {f"{feed}.ingest": [f"sluice_{feed}_was_published"] for feed in ("stocks", "mutual_funds")}
 
 
 def test_reading_the_dag_files_imports_nothing_heavy() -> None:

@@ -70,6 +70,14 @@ class Airflow:
 
         return until(state, f"{dag} {run} ended", seconds)
 
+    def run(self, dag: str, **conf: Any) -> str:
+        """Trigger a run, see it end well, and leave the DAG paused; its id."""
+        run = self.trigger(dag, **conf)
+        self.pause(dag, paused=False)
+        assert self.ended(dag, run, 300) == "success"
+        self.pause(dag)
+        return run
+
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The newest runs, newest first."""
         found: list[dict[str, Any]] = self.get(f"/dags/{dag}/dagRuns", order_by="-run_after", limit=20)["dag_runs"]

@@ -62,14 +62,6 @@ class Trading:
         updated = since and dt.datetime.combine(since, dt.time(9), dt.UTC)
         return {"id": self.keys[0], "name": self.sugar, "current_price": Decimal(price), "updated_date": updated}
 
-    def run(self, dag: str, **conf: Any) -> str:
-        """Trigger a run and see it end well."""
-        run = self.airflow.trigger(dag, **conf)
-        self.airflow.pause(dag, paused=False)
-        assert self.airflow.ended(dag, run, 300) == "success"
-        self.airflow.pause(dag)
-        return run
-
     def rows_of(self, landed: Sequence[str]) -> list[dict[str, Any]]:
         return self.ledger.rows("select * from file where key = any(%s) order by file_id", (list(landed),))
 
@@ -138,7 +130,7 @@ def test_a_history_through_the_dags_ends_in_the_naive_evaluations_cells_and_the_
     shop.land("sales", "a.csv", shop.fact(1, 3, "100.50"), shop.fact(2, 4, "100.50"), shop.fact(2, 3, "0.25", dt.date(2026, 2, 1)))
     shop.land("customer", "c.csv", shop.customer(1, "Ann"))
     bad = shop.land("customer", "bad.csv")
-    facts, dimensions = shop.run(FACTS), shop.run(DIMENSIONS)
+    facts, dimensions = shop.airflow.run(FACTS), shop.airflow.run(DIMENSIONS)
     assert airflow.states(FACTS, facts) == RAN
     assert airflow.states(DIMENSIONS, dimensions) == (
         in_group("customer", RAN) | in_group("store", NOTHING_NEW) | in_group("product", NOTHING_NEW) | in_group("sales_team", NOTHING_NEW)
@@ -196,11 +188,11 @@ def fixed_from_the_ui(shop: Trading, file_id: int, row: naive.Row) -> str:
     fixed = f"desk/{shop.mark}.csv"
     shop.store.put(shop.bucket, fixed, as_csv("customer", [row]))
     asked = {"file": str(file_id), "fixed": f"s3://{shop.bucket}/{fixed}", "why": "it was empty"}
-    dry = shop.run(REPLAY, **asked)
+    dry = shop.airflow.run(REPLAY, **asked)
     said = shop.airflow.log(REPLAY, dry, "replay")
     assert "1 rows: 1 would be accepted, 0 rejected" in said
     assert "nothing was done: trigger it again with `go` to do it" in said
-    meant = shop.run(REPLAY, **asked, go=True)
+    meant = shop.airflow.run(REPLAY, **asked, go=True)
     (child,) = shop.ledger.rows("select key from file where parent = %s", (file_id,))
     assert ("replay", meant) in shop.airflow.called_for("sluice_landing_customer")
     shop.landed[child["key"]].append([row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,6 +68,10 @@ def test_a_rejected_row_comes_in_corrected_as_a_file_of_its_own(trading: Market)
     market.drain()
     assert market.rows("stock where stock_id = 20", "line, file_id - 1 as behind, to_batch")[0][0] == 11
     assert [row["holds"] for row in market.ledger.rows("select holds from finance.proof")] == [True, True]
+    assert market.reconcile(STOCKS, verify=True).ok
+    (found,) = market.ledger.reconciliations(STOCKS)  # 13 prices of 10.5 landed and were accepted, one was not; a fix lands nothing
+    assert (found["amount_in"], found["amount_out"], found["amount_rejected"]) == (14 * 10_500_000, 13 * 10_500_000, 10_500_000)
+    assert re.search(r"\b147\.000000 +136\.500000 +10\.500000\b", market.sluice("reconcile", STOCKS, "--verify"))
 
 
 def test_a_backup_is_restored_and_the_ledger_catches_up_to_what_was_delivered(trading: Market, tmp_path: Path) -> None:

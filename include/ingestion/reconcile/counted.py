@@ -43,12 +43,14 @@ def _file(look: Look, kept: KeptFile) -> Iterator[Finding]:
     if counts != recorded:
         what = "has {} lines = {} in bronze + {} rejected, recorded are {} = {} + {}".format(*counts, *recorded)
         yield Finding(Code.COUNTS_DIFFER, where, what, _LOOK, date=file.date, file_id=file.file_id)
-    if original.cents is None or bronze.cents is None or original.cents_rejected is None:
+    column = look.spec.contract.amount
+    if column is None or original.amount is None or bronze.amount is None or original.amount_rejected is None:
         return
     date = file.date if file.kind is Kind.LANDING else None
-    look.amounts.add(date, file.file_id, original.cents, bronze.cents, original.cents_rejected)
-    if original.cents != bronze.cents + original.cents_rejected:
-        what = f"amounts to {original.cents} cents; {bronze.cents} are in bronze and {original.cents_rejected} were rejected"
+    look.amounts.add(date, file.file_id, original.amount, bronze.amount, original.amount_rejected)
+    if original.amount != bronze.amount + original.amount_rejected:
+        arrived, kept_amount, rejected = (column.in_units(one) for one in (original.amount, bronze.amount, original.amount_rejected))
+        what = f"{column.name} amounts to {arrived}; {kept_amount} is in bronze and {rejected} was rejected"
         yield Finding(Code.AMOUNTS_DIFFER, where, what, _LOOK, date=file.date, file_id=file.file_id)
 
 

@@ -54,14 +54,14 @@ class Scope:
 
 
 class Amounts:
-    """Cents by date: in the originals, in bronze, rejected."""
+    """Amounts by date, in the smallest unit of the feed's: in the originals, in bronze, rejected."""
 
     def __init__(self) -> None:
         self._sums: dict[dt.date, tuple[int, int, int]] = {}
         self._bronze: dict[int, int] = {}
 
     def add(self, date: dt.date | None, file_id: int, arrived: int, out: int, rejected: int) -> None:
-        """Note a file's cents; `date` None: it did not land, so that its amounts are those of another."""
+        """Note a file's amounts; `date` None: it did not land, so that its amounts are those of another."""
         self._bronze[file_id] = out
         if date is None:
             return
@@ -72,7 +72,7 @@ class Amounts:
         return self._sums.get(date)
 
     def of_file(self, file_id: int) -> int | None:
-        """Cents of a file in bronze, where it was read."""
+        """The amount of a file in bronze, where it was read."""
         return self._bronze.get(file_id)
 
 

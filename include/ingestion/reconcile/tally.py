@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tally:
-    """One date of a feed as it was found: objects that hold original bytes, files by state, lines, amounts in cents.
+    """One date of a feed as it was found: objects that hold original bytes, files by state, lines, amounts.
 
-    `amount_in` = `amount_out` + `amount_rejected`; None where contents were not read.
+    Amounts are in the smallest unit of the feed's; None where contents were not read. `amount_in` = `amount_out` + `amount_rejected`.
     """
 
     date: dt.date

@@ -11,23 +11,23 @@ class Reread:
 
     Attributes:
         digest: over the logical rows; None where an object cannot be read.
-        cents: the sum of the feed's money column, None where it has none.
+        amount: the sum of the contract's `amount` column in its smallest unit, None where it has none.
         key, fault: the object that is wrong and what about it; None where all could be read.
     """
 
     rows: int
     digest: str | None
-    cents: int | None
+    amount: int | None
     key: str
     fault: str | None
 
 
 @dataclass(frozen=True)
 class Recount:
-    """An original read once more. `rejected`, `cents_rejected`: of the lines that `rejects.csv` names and the original has."""
+    """An original read once more. `rejected`, `amount_rejected`: of the lines that `rejects.csv` names and the original has."""
 
     sha256: str
     lines: int
     rejected: int
-    cents: int | None
-    cents_rejected: int | None
+    amount: int | None
+    amount_rejected: int | None

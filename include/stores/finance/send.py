@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.feeds.finance.choices import GROUP
 from include.feeds.finance.sets import TABLES
@@ -11,6 +11,9 @@ from include.ingestion.ports import Say
 from include.stores.finance.views import newest_batch, statement
 from include.stores.ledger.session import LedgerSession
 from include.stores.target import Change, Target
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 GROUPED_BY = "company_id"
 _TOUCHED = """
@@ -22,7 +25,7 @@ where from_batch > %(since)s and from_batch <= %(batch)s or to_batch > %(since)s
 """
 
 
-def target_at(url: str) -> Target:
+def target_at(url: str | sqlalchemy.URL) -> Target:
     """The target of that URL for the tables of finance.
 
     Raises:

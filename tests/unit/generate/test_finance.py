@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import replace
 
 from include.feeds import feed_named
 from sluice.generate.finance import EventFile, Wish, files, write
@@ -48,5 +49,21 @@ def test_every_row_is_accepted_and_each_id_has_one_company() -> None:
     both = [{next(iter(found)) for (feed, _), found in companies.items() if feed == name} for name in ("stocks", "mutual_funds")]
     assert both[0] & both[1]
     assert both[0] ^ both[1]
-    array = next(file for file in files(WISH) if file.name.endswith(".json"))
+    array = next(file for file in files(WISH) if file.is_array)
     assert len(json.loads(body(array))) == array.rows
+
+
+def test_bad_events_come_on_top_are_refused_for_every_reason_and_change_no_good_one() -> None:
+    bad = replace(WISH, rows=9000, file_rows=800, faults=True)
+    refused: dict[tuple[str, bool], Counter[tuple[str, ...]]] = defaultdict(Counter)
+    for file in files(bad):
+        verdict, desk = judged(body(file, bad), key=file.key, contract=feed_named(file.feed).contract)
+        assert (verdict.fault, verdict.accepted, verdict.rejected) == (None, file.rows, file.rows // 100), verdict.reason
+        good = replace(file, bad=0)
+        same, without = judged(body(good, replace(bad, faults=False)), key=file.key, contract=feed_named(file.feed).contract)
+        assert desk.bronze(verdict).drop_columns("_line") == without.bronze(same).drop_columns("_line")
+        refused[file.feed, file.is_array].update(tuple(row["columns"].split(",")) for row in desk.rejects(verdict))
+    for (feed, is_array), columns in refused.items():
+        key, amount = ("stock_id", "price") if feed == "stocks" else ("fund_id", "holdings")
+        assert set(columns) == {("company_id",), (amount,), ("timestamp",), (key,), *([] if is_array else [("",)])}
+    assert len(refused) == 4

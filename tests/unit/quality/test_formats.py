@@ -121,10 +121,10 @@ def test_a_table_is_judged_alike_in_every_format(rows: list[Row], piece_bytes: i
         again = reread(desk.store, BUCKET, desk.spec, file.file_id, verdict.bronze)
         assert (again.fault, again.rows, again.digest) == (None, verdict.accepted, verdict.bronze_digest), ending
         assert (counted.lines, counted.rejected) == (verdict.lines, verdict.rejected), ending
-        assert counted.cents is not None
-        assert counted.cents_rejected is not None
-        assert counted.cents == (again.cents or 0) + counted.cents_rejected, ending
-        found.append((verdict.accepted, digest.hexdigest(), places, rejects, counted.cents))
+        assert counted.amount is not None
+        assert counted.amount_rejected is not None
+        assert counted.amount == (again.amount or 0) + counted.amount_rejected, ending
+        found.append((verdict.accepted, digest.hexdigest(), places, rejects, counted.amount))
     assert [one == found[0] for one in found] == [True] * len(WRITTEN)
 
 
@@ -137,4 +137,4 @@ def test_every_ending_of_a_feed_of_every_format_has_a_reader() -> None:
 def test_amounts_that_are_added_up_are_the_totals() -> None:
     content = csv([("1", "1", "soap", "2026-11-20", "1", "2.50", "3", "7.50", None, None)] * 3)
     verdict, desk = judged(content, contract=SALES)
-    assert reread(desk.store, BUCKET, desk.spec, verdict.file_id, verdict.bronze).cents == 2250
+    assert reread(desk.store, BUCKET, desk.spec, verdict.file_id, verdict.bronze).amount == 2250

@@ -6,8 +6,11 @@ import dataclasses
 
 import pytest
 
+from include.feeds import FEEDS
+from include.feeds.mutual_funds.contract import MUTUAL_FUNDS
+from include.ingestion.contract import money
 from include.ingestion.verdict import Verdict
-from include.quality.reread import cents_of, money_column, recount, reread
+from include.quality.reread import recount, reread, smallest_units
 from tests.unit.quality.desk import BUCKET, HEADER, Desk, rows
 
 EXTRA = HEADER.replace(b"fraud", b"note") + b"".join(
@@ -27,7 +30,7 @@ def test_bronze_read_again_has_the_rows_and_the_digest_of_the_verdict(content: b
     desk, verdict = judged(content, **gate)
     again = reread(desk.store, BUCKET, desk.spec, verdict.file_id, verdict.bronze)
     assert (again.fault, again.rows, again.digest) == (None, verdict.accepted, verdict.bronze_digest)
-    assert again.cents == sum(desk.bronze(verdict)["amount_cents"].to_pylist())
+    assert again.amount == sum(desk.bronze(verdict)["amount_cents"].to_pylist())
 
 
 def test_damaged_lost_and_foreign_bronze_is_named() -> None:
@@ -52,7 +55,7 @@ def test_damaged_lost_and_foreign_bronze_is_named() -> None:
 
 @pytest.mark.parametrize("piece_bytes", [90, 8 * 2**20])
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_an_original_read_again_has_its_lines_and_cents_and_those_of_its_rejected_lines(
+def test_an_original_read_again_has_its_lines_and_amount_and_those_of_its_rejected_lines(
     name: str, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import gzip
@@ -66,7 +69,7 @@ def test_an_original_read_again_has_its_lines_and_cents_and_those_of_its_rejecte
     file = desk.land(body, key)
     found = recount(desk.store, BUCKET, desk.spec, file, verdict.rejects)
     assert (found.lines, found.rejected) == (verdict.lines, verdict.rejected) == (43, 3)
-    assert (found.sha256, found.cents, found.cents_rejected) == (verdict.sha256, 40 * 455 + 1250, 1250)
+    assert (found.sha256, found.amount, found.amount_rejected) == (verdict.sha256, 40 * 455 + 1250, 1250)
     moved = desk.store.put(BUCKET, "archive/transactions/dt=2026-11-21/a.csv.1", body)
     there = desk.store.head(BUCKET, moved.key)
     desk.store.delete(BUCKET, key)
@@ -77,7 +80,7 @@ def test_an_original_that_no_longer_fits_the_contract_still_gives_its_hash() -> 
     desk, _ = judged(rows(2))
     file = desk.land(b"other,header\n1,2\n", "landing/transactions/dt=2026-11-21/b.csv")
     found = recount(desk.store, BUCKET, desk.spec, file, None)
-    assert (found.lines, found.cents, len(found.sha256)) == (0, 0, 64)
+    assert (found.lines, found.amount, len(found.sha256)) == (0, 0, 64)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +99,30 @@ def test_an_original_that_no_longer_fits_the_contract_still_gives_its_hash() -> 
     ],
 )
 def test_only_money_as_the_contract_writes_it_counts(text: str | None, cents: int) -> None:
-    assert cents_of(text) == cents
+    assert smallest_units(text, money("m")) == cents
 
 
-def test_the_money_column_is_the_one_that_is_stored_as_cents() -> None:
-    column = money_column(Desk().spec.contract)
-    assert column is not None
-    assert (column.name, column.bronze_name) == ("amount", "amount_cents")
+def test_each_feed_adds_up_the_column_that_its_contract_names_or_the_first_of_amounts() -> None:
+    found = {name: spec.contract.amount for name, spec in FEEDS.items()}
+    assert {name: (column.name, column.decimals) for name, column in found.items() if column} == {
+        "transactions": ("amount", 2),
+        "sales": ("total_cost", 2),
+        "product": ("current_price", 2),
+        "stocks": ("price", 6),
+        "mutual_funds": ("holdings", 6),
+    }
+
+
+def test_amounts_of_six_decimals_are_added_up_exactly_however_large() -> None:
+    most, least = b"999999999999.999999", b"0.000001"
+    told = b'{"fund_id": %s, "company_id": 1, "name": "n", "holdings": %s, "timestamp": 1700000000}\n'
+    content = b"".join(told % (b"%d" % n, most if n else least) for n in range(30)) + told % (b'"none"', b"1.5") + told % (b"31", b"-2")
+    desk = Desk(contract=MUTUAL_FUNDS)
+    file = desk.land(content, "landing/mutual_funds/dt=2026-11-21/a.jsonl")
+    (verdict,) = desk.judge([file])
+    assert (verdict.accepted, verdict.rejected) == (30, 2)
+    whole = 29 * (10**18 - 1) + 1
+    assert whole > 2**63
+    assert reread(desk.store, BUCKET, desk.spec, verdict.file_id, verdict.bronze).amount == whole
+    found = recount(desk.store, BUCKET, desk.spec, file, verdict.rejects)
+    assert (found.amount, found.amount_rejected) == (whole + 1_500_000, 1_500_000)
