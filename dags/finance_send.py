@@ -3,9 +3,10 @@
 Brings silver, gold and the aggregates of finance to another database: PostgreSQL, MySQL, MariaDB or another that SQLAlchemy knows. An
 Airflow connection says which, `sluice_finance_target` unless the run names another: no address or password is typed into a form or a log.
 
-Runs when `finance_ingest` or `finance_daily` has published and delivered something, and by hand. Only companies in which something changed
-since the batch that the target is as of are written, each table in one transaction with its row in `sluice_delivery` there: safe to run
-again at any time.
+Runs when `finance_ingest` or `finance_daily` has published and delivered something, and by hand. Airflow forgets what is published while
+this DAG is paused: trigger it once after unpausing it, or let the next publication bring everything. Only companies in which something
+changed since the batch that the target is as of are written, each table in one transaction with its row in `sluice_delivery` there: safe
+to run again at any time.
 
 A target that does not answer makes the run red after its retries, and is as it was; the next run brings it all: docs/runbooks/finance.md.
 """
