@@ -380,7 +380,11 @@ def test_an_abandoned_batch_gives_its_files_to_the_next_and_its_own_run_cannot_p
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("ingest", "nothing"), 2, "sluice: no feed 'nothing'; there are: customer, mutual_funds, product, sales, sales_team, stocks, store, transactions"),
+        (
+            ("ingest", "nothing"),
+            2,
+            "sluice: no feed 'nothing'; there are: customer, mutual_funds, product, sales, sales_team, stocks, store, transactions",
+        ),
         (("ingest", "transactions", "--min-count", "0"), 2, "sluice: min_count = 0 is not a whole number from 1 to"),
         (("show", "nothing.csv"), 2, "sluice: no file 'nothing.csv' in the ledger"),
         (("detections", "--pattern", "PatId9"), 2, "sluice: no pattern 'PatId9'"),
