@@ -90,13 +90,18 @@ def nothing_runs(airflow: Airflow, *dags: str) -> Iterator[None]:
     try:
         pause_all(airflow)
         for dag in dags:
-            while any(run["state"] not in ENDED for run in airflow.runs(dag)):
-                airflow.pause(dag, paused=False)
-                until(lambda dag=dag: all(run["state"] in ENDED for run in airflow.runs(dag)), f"all runs of {dag} ended")  # type: ignore[misc]
-                airflow.pause(dag)
+            drain(airflow, dag)
         yield
     finally:
         pause_all(airflow)
+
+
+def drain(airflow: Airflow, dag: str) -> None:
+    """Let all runs of a paused DAG end, those too that the clock or the watcher makes meanwhile."""
+    while any(run["state"] not in ENDED for run in airflow.runs(dag)):
+        airflow.pause(dag, paused=False)
+        until(lambda: all(run["state"] in ENDED for run in airflow.runs(dag)), f"all runs of {dag} ended")
+        airflow.pause(dag)
 
 
 def pause_all(airflow: Airflow) -> None:
@@ -126,6 +131,7 @@ def test_produced_and_ingested_by_the_scheduler_every_detection_is_that_of_a_nai
         airflow.pause(dag, paused=False)
         assert airflow.ended(dag, airflow.trigger(dag, **conf)) == "success"
         airflow.pause(dag)
+        drain(airflow, dag)
     landed = [chunk["key"] for chunk in scheduled.ledger.rows("select key from producer_chunk order by number desc limit 6")]
     run = airflow.trigger(INGEST, **SMALL)
     airflow.pause(INGEST, paused=False)
