@@ -7,7 +7,6 @@ people use is not touched. What is measured, and what limits it: docs/performanc
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import typer
 from benchmarks import table
 from benchmarks.catchup import catchup
 from benchmarks.empty import empty
+from benchmarks.errors import run
 from benchmarks.gate_alone import gate_alone
 from benchmarks.growth import growth
 from benchmarks.inputs import Input, synthetic
@@ -25,7 +25,6 @@ from benchmarks.memory import memory
 from benchmarks.paced import paced
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.world import World, opened
-from include.ingestion.errors import SluiceError
 from sluice.cli.output import say
 from sluice.services.state import PROJECT
 
@@ -77,13 +76,5 @@ def bench(
             table.write_json(rows, json)
 
 
-def main() -> None:
-    try:
-        typer.run(bench)
-    except SluiceError as failed:
-        say(str(failed))
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run(bench)

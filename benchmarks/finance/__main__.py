@@ -7,7 +7,6 @@ the same in all, or there is no table.
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import command, table
+from benchmarks.errors import run
 from benchmarks.finance import results
 from benchmarks.finance.peer import CHECK, LATEST, TABLES, FinanceJob
 from benchmarks.finance.results import Results
@@ -23,7 +23,6 @@ from benchmarks.finance.world import FinanceSet, FinanceWorld
 from benchmarks.plain import services_of
 from benchmarks.staged import Taken, take
 from include.feeds.finance.choices import FORMATS
-from include.ingestion.errors import SluiceError
 from include.stores.finance.sets import VersionedSets
 from include.stores.finance.views import newest_batch
 from sluice.cli.output import say
@@ -130,13 +129,5 @@ def _steps(given: FinanceSet, steps: Mapping[str, float]) -> Iterator[table.Row]
             yield table.Row(name, given.events(feed) / seconds, "rows/s", note=f"{table.figure(seconds)} s")
 
 
-def main() -> None:
-    try:
-        typer.run(bench)
-    except SluiceError as failed:
-        say(str(failed))
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run(bench)

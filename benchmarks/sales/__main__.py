@@ -7,7 +7,6 @@ reads only what is new costs. The marts of all three are compared, cell by cell,
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,14 +14,13 @@ from typing import Annotated
 import typer
 
 from benchmarks import table
-from benchmarks.errors import BenchmarkFailed
+from benchmarks.errors import BenchmarkFailed, run
 from benchmarks.plain import services_of
 from benchmarks.sales import ours
 from benchmarks.sales.marts import Compared, compared, expected
 from benchmarks.sales.peer import CHECK, LAKE, MARTS, SalesJob
 from benchmarks.sales.world import DIMENSION_FEEDS, FACTS, SalesSet, SalesWorld
 from benchmarks.staged import Taken, take
-from include.ingestion.errors import SluiceError
 from include.ingestion.keys import landing
 from sluice.cli.output import say
 from sluice.generate.sales.command import Wish
@@ -138,13 +136,5 @@ def _rows(day: SalesSet, more: SalesSet, found: Mapping[str, Sequence[Found]]) -
     yield row(f"{one_more}: CPU", "s", lambda taken: taken.cpu_seconds, run=1)
 
 
-def main() -> None:
-    try:
-        typer.run(bench)
-    except SluiceError as failed:
-        say(str(failed))
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run(bench)
