@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from include.feeds.parquet import parquet_table
 from include.ingestion.batch import Batch
 from include.ingestion.errors import ObjectGone
 from include.ingestion.file import ObjectRef
 from include.ingestion.past.outcome import Change, Difference, Key, Outcome, Stretch
 from include.ingestion.ports import ObjectStore
 from include.stores.differences import first_difference
+from include.stores.tables import table_as_it_lies
 
 SHADOW_ATTEMPT = 0
 Asked = Callable[[Batch, str], dict[str, Any]]
@@ -53,7 +53,7 @@ class ContributionShadows:
             ObjectGone: an object that the manifest names is not there.
         """
         ref = manifest["objects"][self._contribution]
-        table = self._read(ref["key"])
+        table = table_as_it_lies(self._store, self._bucket, ref["key"])
         parts = {file["seq"]: self._of_file(table, file) for file in manifest["files"] if file["rows"]}
         return Outcome(
             manifest=manifest,
@@ -79,10 +79,10 @@ class ContributionShadows:
     def bronze_difference(self, recorded: Sequence[ObjectRef], now: Sequence[ObjectRef]) -> Difference | None:
         """The first accepted row in which what bronze holds differs from other bronze of the same file."""
         try:
-            then = [self._read(ref.key) for ref in recorded]
+            then = [table_as_it_lies(self._store, self._bucket, ref.key) for ref in recorded]
         except ObjectGone as gone:
             return Difference(f"bronze: {gone}")
-        made = [self._read(ref.key) for ref in now]
+        made = [table_as_it_lies(self._store, self._bucket, ref.key) for ref in now]
         if not (then or made):
             return None
         nothing = (then or made)[0].schema.empty_table()
@@ -90,7 +90,7 @@ class ContributionShadows:
 
     def _part(self, outcome: Outcome, seq: int) -> pa.Table:
         file = next(file for file in outcome.manifest["files"] if file["seq"] == seq)
-        return self._of_file(self._read(outcome.state.key), file)
+        return self._of_file(table_as_it_lies(self._store, self._bucket, outcome.state.key), file)
 
     def _of_file(self, table: pa.Table, file: Mapping[str, Any]) -> pa.Table:
         """What a file put in; what it took out (negative rows) belongs to the files that it superseded."""
@@ -98,17 +98,6 @@ class ContributionShadows:
         if "rows" in table.column_names:
             mine = pc.and_(mine, pc.greater(table["rows"], 0))
         return table.filter(mine).select(self._columns)
-
-    def _read(self, key: str) -> pa.Table:
-        """An object as it lies now, whatever its etag is.
-
-        Raises:
-            ObjectGone: it is not there, or no Parquet any more.
-        """
-        try:
-            return parquet_table(self._store.read_bytes(self._bucket, key))
-        except pa.ArrowException as broken:
-            raise ObjectGone(self._bucket, key, "recorded", "became unreadable as Parquet") from broken
 
 
 def _digest(part: pa.Table) -> str:

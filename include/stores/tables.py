@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from include.feeds.parquet import Spooled, parquet_table
+from include.ingestion.errors import ObjectGone
 from include.ingestion.ports import ObjectStore
 from include.stores.ledger.session import Cursor
 
@@ -40,3 +41,15 @@ def copy_in(transaction: Cursor, table: str, columns: str, pieces: Iterable[pa.T
             copy.write(memoryview(text.getvalue()))
             rows += piece.num_rows
     return rows
+
+
+def table_as_it_lies(store: ObjectStore, bucket: str, key: str) -> pa.Table:
+    """A Parquet object as it is now, whatever its etag is.
+
+    Raises:
+        ObjectGone: it is not there, or no Parquet any more.
+    """
+    try:
+        return parquet_table(store.read_bytes(bucket, key))
+    except pa.ArrowException as broken:
+        raise ObjectGone(bucket, key, "recorded", "became unreadable as Parquet") from broken

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from include.feeds.transactions.job import DetectRequest, StateObject
-from include.feeds.transactions.state import parquet_table
 from include.ingestion.batch import Batch
 from include.ingestion.errors import ObjectGone
 from include.ingestion.file import ObjectRef
@@ -19,6 +18,7 @@ from include.ingestion.past.outcome import Change, Difference, Finding, Key, Out
 from include.ingestion.ports import ObjectStore
 from include.stores.differences import first_difference
 from include.stores.ledger.session import LedgerSession
+from include.stores.tables import table_as_it_lies
 
 Asked = Callable[[Batch, int, Sequence[StateObject], str], DetectRequest]
 _SHADOW_ATTEMPT = 0
@@ -59,7 +59,7 @@ class TransactionsShadows:
         """
         objects = manifest["objects"]
         partials = self._partials(objects["partials"]["key"])
-        detections = self._read(objects["detections"]["key"])
+        detections = table_as_it_lies(self._store, self._bucket, objects["detections"]["key"])
         found = zip(*(detections[name].to_pylist() for name in ("seq", "pattern_id", "merchant", "customer")), strict=True)
         ref = objects["partials"]
         return Outcome(
@@ -127,21 +127,10 @@ class TransactionsShadows:
         return first_difference("bronze row", pa.concat_tables([nothing, *then]), pa.concat_tables([nothing, *made]), named_by=("_line",))
 
     def _read_all(self, refs: Sequence[ObjectRef]) -> Iterator[pa.Table]:
-        return (self._read(ref.key) for ref in refs)
+        return (table_as_it_lies(self._store, self._bucket, ref.key) for ref in refs)
 
     def _partials(self, key: str) -> pa.Table:
-        return self._read(key).select(["seq", *_OF_A_FILE])
-
-    def _read(self, key: str) -> pa.Table:
-        """An object as it lies now, whatever its etag is.
-
-        Raises:
-            ObjectGone: it is not there, or no Parquet any more.
-        """
-        try:
-            return parquet_table(self._store.read_bytes(self._bucket, key))
-        except pa.ArrowException as broken:
-            raise ObjectGone(self._bucket, key, "recorded", "became unreadable as Parquet") from broken
+        return table_as_it_lies(self._store, self._bucket, key).select(["seq", *_OF_A_FILE])
 
 
 _STATE_UNTIL = """
