@@ -90,7 +90,7 @@ def _by_airflow(world: World, scale: Scale) -> Timed:
     A run that the watcher woke at the same moment may be the one that takes them; then its end counts, unless it was to have thresholds.
     """
     world.ledger.pause(world.spec.name, "benchmarks")
-    world.dags.wake(INGEST)
+    world.dags.unpause(INGEST)
     world.dags.settle(INGEST)
     triggered = now()
     world.ledger.resume(world.spec.name)

@@ -10,7 +10,6 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkFailed
 from sluice.main_job.airflow_api import AirflowApi
-from sluice.main_job.job import unpause
 
 INGEST, FOLLOW = "transactions_ingest", "transactions_follow"
 _LOOK_EVERY_SECONDS = 0.2
@@ -30,24 +29,11 @@ class DagRun:
 class DagRuns(AirflowApi):
     """The DAGs of one Airflow."""
 
-    def wake(self, dag: str) -> None:
-        """Let it run on its schedule, once Airflow has read it."""
-        unpause(self, dag)
-
-    def rest(self, dag: str) -> None:
-        """Let it run no more, once none of its runs is at work: what a run of a paused DAG has not begun, it never does."""
-        while self.knows(dag):
-            self._pause(dag, paused=True)
-            if not self._runs(dag, ("running",)):
-                return
-            self._pause(dag, paused=False)
-            self._until_none(dag, ("running",))
-
     def settle(self, dag: str) -> None:
         """Wait until no run has been at work or queued for a while, early in a minute: neither the watcher nor the clock makes one soon."""
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < _QUIET_SECONDS or not 5 <= dt.datetime.now(dt.UTC).second <= 40:
-            if self._runs(dag, ("running", "queued")):
+            if self.runs(dag, "running", "queued"):
                 quiet_since = time.monotonic()
             time.sleep(_LOOK_EVERY_SECONDS)
 
@@ -85,20 +71,6 @@ class DagRuns(AirflowApi):
             first, last = spans.get(task["task_id"], (start, end))
             spans[task["task_id"]] = min(first, start), max(last, end)
         return {task: (end - start).total_seconds() for task, (start, end) in spans.items()}
-
-    def _pause(self, dag: str, *, paused: bool) -> None:
-        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
-
-    def _runs(self, dag: str, states: tuple[str, ...]) -> int:
-        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": list(states), "limit": 1}).json()
-        return int(found["total_entries"])
-
-    def _until_none(self, dag: str, states: tuple[str, ...]) -> None:
-        deadline = time.monotonic() + _RUN_SECONDS
-        while self._runs(dag, states):
-            if time.monotonic() > deadline:
-                raise BenchmarkFailed(f"runs of {dag} are still {' or '.join(states)} after {_RUN_SECONDS} s")
-            time.sleep(_LOOK_EVERY_SECONDS)
 
 
 def _instant(text: str) -> dt.datetime:

@@ -40,7 +40,7 @@ def empty(world: World, given: Input, scale: Scale) -> Iterator[Row]:
 
 
 def _airflow(world: World, scale: Scale) -> Row:
-    world.dags.wake(INGEST)
+    world.dags.unpause(INGEST)
     runs = []
     for _ in range(scale.repeats):
         world.dags.settle(INGEST)

@@ -24,7 +24,7 @@ def memory(world: World, given: Input, scale: Scale) -> Iterator[Row]:
     world.clear(given.importance)
     world.land(given.chunks(scale.rows, scale.files))
     with _peaks(world) as peaks:
-        world.dags.wake(INGEST)
+        world.dags.unpause(INGEST)
         world.dags.settle(INGEST)
         world.dags.measured(INGEST, scale.thresholds)
     world.dags.rest(INGEST)

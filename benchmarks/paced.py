@@ -128,7 +128,7 @@ def _delivered(world: World, query: str, *values: str) -> Delivered:
 @contextmanager
 def _dag(world: World) -> Iterator[None]:
     """The DAG as people have it: awake, on its schedule and woken by what lands."""
-    world.dags.wake(INGEST)
+    world.dags.unpause(INGEST)
     yield
     world.dags.rest(INGEST)
 

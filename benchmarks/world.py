@@ -57,8 +57,7 @@ class World:
 
     def clear(self, importance: Path | None = None, *, source_bucket: str | None = None) -> None:
         """A ledger and a bucket as on the first day, with this reference; no DAG runs meanwhile or after it."""
-        for dag in (INGEST, FOLLOW):
-            self.dags.rest(dag)
+        self.dags.rest(INGEST, FOLLOW)
         self.ledger.close()
         with ledger_connection(self.where.ledger) as connection:
             for schema in ("public", *schemas_beside()):

@@ -25,7 +25,7 @@ from certificate.snapshot import taken
 from certificate.stream import DAY, After, Stream
 from certificate.tidying import tidied
 from include.ingestion import keys
-from include.ingestion.errors import EnvironmentFailure, SluiceError
+from include.ingestion.errors import SluiceError
 from include.stores.prepare import prepare_ledger
 from include.version import code_version
 from sluice.main_job.airflow_api import AirflowApi
@@ -96,7 +96,7 @@ def disturbed(
         dags.rest(*domain.dags)
         history.make(stream)
         for dag in domain.dags:
-            dags.pause(dag, paused=False)
+            dags.unpause(dag)
         round_ = _Scheduled(services, history, draw, done, dags)
         try:
             round_.go(stream, blows)
@@ -114,28 +114,7 @@ def disturbed(
 
 
 class Dags(AirflowApi):
-    """The DAGs, let run and put to rest."""
-
-    def pause(self, dag: str, *, paused: bool) -> None:
-        deadline = time.monotonic() + 90
-        while not self.knows(dag):
-            if time.monotonic() > deadline:
-                raise EnvironmentFailure("Airflow", f"it has not read the DAG {dag}")
-            time.sleep(_LOOK_EVERY)
-        self._ask("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})
-
-    def rest(self, *dags: str) -> None:
-        """Pause them, one after another, once no run is at work: what a run of a paused DAG has not begun, it never does."""
-        for dag in dags:
-            self._rest(dag)
-
-    def _rest(self, dag: str) -> None:
-        self.pause(dag, paused=True)
-        while self._running(dag):
-            self.pause(dag, paused=False)
-            while self._running(dag):
-                time.sleep(_LOOK_EVERY)
-            self.pause(dag, paused=True)
+    """The DAGs, and which task of them is at work."""
 
     def at_work(self, dags: Iterable[str]) -> str:
         """A task of the DAGs that runs now, without the group it is in; empty if none does."""
@@ -144,10 +123,6 @@ class Dags(AirflowApi):
             for found in self._ask("GET", path, params={"state": ["running"], "limit": 1}).json()["task_instances"]:
                 return str(found["task_id"]).rsplit(".", 1)[-1]
         return ""
-
-    def _running(self, dag: str) -> bool:
-        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns", params={"state": ["running"], "limit": 1}).json()
-        return bool(found["total_entries"])
 
 
 @dataclasses.dataclass

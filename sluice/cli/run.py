@@ -42,7 +42,7 @@ def run(
     from sluice.cli.reference import load as load_reference
     from sluice.cli.services import show_started
     from sluice.main_job.airflow_api import AirflowApi
-    from sluice.main_job.job import INGEST_DAG, Source, synthetic, unpause, watch
+    from sluice.main_job.job import INGEST_DAG, Source, synthetic, watch
     from sluice.runtime import open_ledger, settings_from
     from sluice.services.catalogue import all_services
     from sluice.services.environment import environment
@@ -66,7 +66,7 @@ def run(
         if importance is not None:
             load_reference(importance, spec.name)
         api = AirflowApi(told["AIRFLOW_URL"], told["AIRFLOW_USERNAME"], told["AIRFLOW_PASSWORD"])
-        unpause(api, INGEST_DAG)
+        api.unpause(INGEST_DAG)
         health = [(one.name, f"{one.seconds:.1f} s") for one in started]
         watched = time.monotonic()
         found = watch(state, ledger, spec, Source(transactions, importance, rate, chunks, ROWS), out, health)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from include.ingestion.errors import EnvironmentFailure, SluiceError
-from sluice.main_job.airflow_api import AirflowApi
 from sluice.main_job.snapshot import Snapshot, newest_failure, take
 from sluice.main_job.view import watching
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 INGEST_DAG = "transactions_ingest"
 _LOOK_EVERY_SECONDS = 0.5
-_PARSED_WITHIN_SECONDS = 60
 _STILL_FOR_SECONDS = 300
 
 
@@ -60,21 +58,6 @@ def synthetic(state: State, chunks: int, rows: int, seed: int, say: Console) -> 
         draft.rename(folder)
         say.print(f"made {chunks * rows:,} synthetic transactions and their CustomerImportance in {time.monotonic() - begun:.1f} s")
     return str(folder / "transactions.csv"), str(folder / "CustomerImportance.csv")
-
-
-def unpause(api: AirflowApi, dag_id: str) -> None:
-    """Let the DAG run, once the DAG processor has read it.
-
-    Raises:
-        EnvironmentFailure: the DAG does not appear; says what is wrong with the DAG files if Airflow knows.
-    """
-    deadline = time.monotonic() + _PARSED_WITHIN_SECONDS
-    while not api.knows(dag_id):
-        if time.monotonic() > deadline:
-            broken = "; ".join(api.import_errors()) or "the DAG processor has not read it"
-            raise EnvironmentFailure("Airflow", f"no DAG {dag_id}: {broken}")
-        time.sleep(_LOOK_EVERY_SECONDS)
-    api.unpause(dag_id)
 
 
 @contextmanager
