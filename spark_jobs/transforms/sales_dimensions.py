@@ -97,9 +97,8 @@ def products_by_name(products: DataFrame) -> DataFrame:
     """Which product a name means, day by day: stretches that do not overlap; of several ids that bear it the lowest."""
     return query(
         """with bounds as (
-               select name, valid_from as bound from {products}
-               union
-               select name, valid_to from {products} where valid_to is not null),
+               select distinct name, bound
+               from (select name, explode(array_compact(array(valid_from, valid_to))) as bound from {products})),
            stretches as (
                select name, bound as since, lead(bound) over (partition by name order by bound) as until from bounds),
            bearers as (

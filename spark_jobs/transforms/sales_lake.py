@@ -54,11 +54,11 @@ def meanings(versions: DataFrame, of: Dimension) -> DataFrame:
     else:
         stretches = query("select key as named, valid_from as since, valid_to as until, surrogate from {versions}", versions=versions)
     return query(
-        """select named, since, lead(since) over (partition by named order by since) as until, surrogate
-           from (select named, since, surrogate from {stretches}
-                 union all
-                 select e.named, e.until, null from {stretches} e left anti join {stretches} s on s.named = e.named and s.since = e.until
-                 where e.until is not null)""",
+        """select named, inline(array_compact(array(
+                      named_struct('since', since, 'until', until, 'surrogate', surrogate),
+                      if(until is not null and not until <=> next,
+                         named_struct('since', until, 'until', next, 'surrogate', cast(null as bigint)), null))))
+           from (select *, lead(since) over (partition by named order by since) as next from {stretches})""",
         stretches=stretches,
     )
 
@@ -66,11 +66,14 @@ def meanings(versions: DataFrame, of: Dimension) -> DataFrame:
 def changes(before: DataFrame, after: DataFrame) -> DataFrame:
     """What is named and has another key on some day than before: the first such day, and whether it had any before."""
     return query(
-        """with was as (select named, since, surrogate from {before}), now as (select named, since, surrogate from {after}),
-                different as (select * from (select * from was except select * from now)
-                              union all select * from (select * from now except select * from was))
-           select d.named, min(d.since) as first_day, max(w.named is not null) as known
-           from different d left join (select distinct named from was) w on w.named = d.named group by d.named""",
+        """with sides as (
+               select named, since, surrogate, true as was from {before} union all select named, since, surrogate, false from {after}),
+           days as (
+               select named, since, max(was) as was, max(not was) as now,
+                      max(if(was, surrogate, null)) as before, max(if(was, null, surrogate)) as after
+               from sides group by named, since)
+           select named, min(if(was and now and before <=> after, null, since)) as first_day, max(was) as known
+           from days group by named having first_day is not null""",
         before=before,
         after=after,
     )

@@ -220,9 +220,12 @@ def drain_through_deaths(shop: Shop, feed: str) -> None:
             continue
 
 
-def test_a_stream_of_all_five_feeds_lies_in_the_lake_as_the_naive_evaluation_says(shop: Shop, lake: Lake) -> None:
-    shop.live_through(stream(5, files=16), random.Random(5))
-    shop.proven()
+def test_a_stream_of_all_five_feeds_in_whatever_batches_gives_the_naive_evaluations_cells_and_lake(shop: Shop, lake: Lake) -> None:
+    shop.live_through(stream(4, files=24), random.Random(4))
+    found = shop.proven()
+    assert found.unresolved
+    assert found.warnings
+    assert found.changes
     assert any(row["product_key"] for row in lake.proven())
     assert any(file["state"] == "superseded" for file in shop.ledger.list_files("sales"))
 

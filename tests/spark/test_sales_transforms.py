@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from include.feeds.sales.star import BEGINNING, DIMENSIONS, Dimension
-from spark_jobs.transforms import sales_dimensions, sales_facts
+from spark_jobs.transforms import sales_dimensions, sales_facts, sales_lake
 from tests import naive_sales as naive
 from tests.sales_streams import batches, stream
 
@@ -218,3 +218,47 @@ def test_what_is_unknown_and_which_prices_differ_is_found_as_the_naive_evaluatio
     assert sorted(unresolved) == sorted(expected.unresolved)
     warnings = [(row["file_id"], row["line"], row["product_id"], row["valid_from"]) for row in told if row["column"] is None]
     assert sorted(warnings) == sorted(expected.warnings)
+
+
+def key_on(versions: Sequence[Mapping[str, Any]], of: Dimension, named: Any, day: dt.date) -> int | None:
+    """The surrogate that a fact of this day with this name has."""
+    bearers = [
+        (row["key"], row["surrogate"])
+        for row in versions
+        if row["name" if of.feed == "product" else "key"] == named
+        and row["valid_from"] <= day
+        and (row["valid_to"] is None or day < row["valid_to"])
+    ]
+    return min(bearers)[1] if bearers else None
+
+
+@pytest.mark.parametrize("feed", DIMENSIONS)
+@pytest.mark.parametrize("seed", [7, 8])
+def test_which_names_have_another_key_and_from_which_day_is_what_a_look_at_every_day_says(
+    spark: SparkSession, feed: str, seed: int
+) -> None:
+    dimension = DIMENSIONS[feed]
+    files = [file for file in stream(seed, files=60) if file.feed == feed]
+    versions, meanings = [], []
+    for some in (files[: len(files) // 3], files):
+        found = sales_dimensions.versions(spark.createDataFrame(after(spark, dimension, [some])), dimension).toArrow()
+        versions.append(found.to_pylist())
+        meanings.append(sales_lake.meanings(spark.createDataFrame(found), dimension))
+    was, now = versions
+    days = sorted({day for row in (*was, *now) for day in (row["valid_from"], row["valid_to"]) if day is not None})
+    names = {row["name" if feed == "product" else "key"] for row in (*was, *now)}
+    for table, meaning in zip(versions, meanings, strict=True):
+        told = meaning.toArrow().to_pylist()
+        for named in names:
+            for day in days:
+                held = [row["surrogate"] for row in told if row["named"] == named and row["since"] <= day < (row["until"] or dt.date.max)]
+                assert held in ([key_on(table, dimension, named, day)], []), "one stretch a day"
+                assert (held or [None]) == [key_on(table, dimension, named, day)]
+    expected = set()
+    for named in names:
+        different = [day for day in days if key_on(was, dimension, named, day) != key_on(now, dimension, named, day)]
+        if different:
+            expected.add((named, different[0], any(key_on(was, dimension, named, day) is not None for day in days)))
+    changed = sales_lake.changes(*meanings).toArrow().to_pylist()
+    assert expected
+    assert {(row["named"], row["first_day"], row["known"]) for row in changed} == expected
