@@ -78,6 +78,17 @@ class JournalIncomplete(SluiceError):
         )
 
 
+class NotTheOwner(SluiceError):
+    """A restored ledger is put back past the rules of its tables, which only their owner may lift."""
+
+    def __init__(self, feed: str) -> None:
+        self.feed = feed
+        super().__init__(
+            f"{feed}: the ledger is behind what was delivered, and only the owner of its tables may put back what it lacks: run "
+            f"`sluice reconcile {feed}` as the role that migrates (docs/runbooks/restore.md). Nothing was changed."
+        )
+
+
 class LeaseLost(SluiceError):
     """This run lost its lease to another; whatever it wrote stays invisible."""
 

@@ -70,13 +70,16 @@ def export(file: File, folder: Annotated[Path, typer.Argument(help="Where to; a 
 @app.command()
 def discard(file: File, why: Why) -> None:
     """Give a refused file up: a mark with your name and the reason. Its bytes and its history stay."""
+    from include.ingestion.repair import replay as replays
     from include.ingestion.run import Run
-    from sluice.runtime import command_run_id, now, open_ledger, settings
+    from sluice.runtime import command_run_id, now, open_ledger, open_ports, settings
 
-    with open_ledger(settings()) as ledger:
+    where = settings()
+    with open_ledger(where) as ledger:
         row = ledger.file_story(file)["file"]
-        run = Run(command_run_id("sluice-quarantine-discard"), now())
-        ledger.discard(feed_named(row["feed"]), run, row["file_id"], getpass.getuser(), why)
+    spec = feed_named(row["feed"])
+    with open_ports(where, spec, say) as ports:
+        replays.discard(ports, spec, Run(command_run_id("sluice-quarantine-discard"), now()), row["file_id"], getpass.getuser(), why)
     say(f"{row['key']} (file {row['file_id']}) is discarded; `sluice show {row['file_id']}` keeps its history")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import pytest
 
 from include.ingestion import keys
+from include.ingestion.errors import LedgerBehind
+from include.ingestion.repair.journal import Position, newest, write_journal
+from include.ingestion.repair.replay import discard, replay
+from include.ingestion.steps.deliver import deliver
 from include.stores.transactions import state_as_of
 from sluice.ledger import backup
 from sluice.runtime import now
@@ -43,6 +48,14 @@ def remembered(world: World) -> dict[str, Any]:
 def outside(world: World) -> list[str]:
     """The objects that others read."""
     return sorted(key for folder in ("detections/", "error/", "landing/") for key in world.keys(folder))
+
+
+def corrected(world: World, name: str, line: str) -> None:
+    """Put the rejected row of a file below fixes/, corrected."""
+    rejects = world.store.read_bytes(world.bucket, world.file(name)["rejects"]["key"]).decode()
+    header, first = rejects.splitlines()[:2]
+    file_id, number = first.split(",")[:2]
+    world.store.put(world.bucket, f"{keys.fixes('transactions')}{name}", f'{header}\n{file_id},{number},,,,"{line.strip()}"\n'.encode())
 
 
 def first_half(world: World) -> None:
@@ -112,6 +125,70 @@ def test_a_restored_ledger_catches_up_although_names_hold_other_bytes_by_now(wor
     world.drain()
     assert remembered(world) == before
     assert outside(world) == objects
+
+
+@pytest.mark.parametrize("kept_before", ["everything", "nothing"])
+def test_a_restored_ledger_knows_what_people_did_since(world: World, tmp_path: Path, kept_before: str) -> None:
+    """A replay that was accepted, one that was refused, one that waits, a file given up, rows corrected: each is a person's word."""
+    for name in ("replaced", "still-bad", "waits", "given-up"):
+        world.land(f"{name}.csv", f"{name}\n1\n")
+    world.land("rows.csv", HEADER + row("C1") * 19 + row("C2", amount="x"))
+    if kept_before == "everything":
+        world.drain()
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    world.drain()
+
+    (tmp_path / "good.csv").write_text(HEADER + row("C3"))
+    ids = {name.removesuffix(".csv"): world.file(name)["file_id"] for name in world.states()}
+    replay(world.ports, world.spec, world.run(), ids["replaced"], "ann", "the bank sent it again", str(tmp_path / "good.csv"))
+    replay(world.ports, world.spec, world.run(), ids["still-bad"], "bob", "perhaps now")
+    corrected(world, "rows.csv", row("C2"))
+    world.drain()
+    discard(world.ports, world.spec, world.run(), ids["given-up"], "eve", "the bank says: a trial")
+    waits = replay(world.ports, world.spec, world.run(), ids["waits"], "cyd", "and this one")
+    before, objects = remembered(world), outside(world)
+    acted = [(event["kind"], event["actor"]) for event in before["events"] if event["actor"] or event["kind"] in {"fix", "replay"}]
+    assert sorted(set(acted), key=str) == [
+        ("fix", None), ("move", "ann"), ("move", "bob"), ("move", "cyd"), ("move", "eve"),
+        ("replay", "ann"), ("replay", "bob"), ("replay", "cyd"), ("replay", None),
+    ]  # fmt: skip
+
+    restore(world, tmp_path / "ledger.dump")
+    with pytest.raises(LedgerBehind):
+        discard(world.ports, world.spec, world.run(), ids["given-up"], "eve", "too early")
+    with pytest.raises(LedgerBehind):
+        replay(world.ports, world.spec, world.run(), ids["waits"], "cyd", "too early")
+    world.sluice("reconcile", "transactions")
+    deliver(world.ports, world.spec, world.run())
+    assert remembered(world) == before
+    assert outside(world) == objects
+    assert world.file(str(ids["waits"]))["state"] == "replaying"
+    world.drain()
+    assert world.file(str(waits.file_id))["state"] == "quarantined"
+    assert world.file(str(ids["waits"]))["state"] == "quarantined"
+    assert json.loads(world.sluice("reconcile", "transactions", "--verify", "--json").stdout)["ok"]
+
+
+def test_a_restored_ledger_finds_what_was_moved_away_before_its_key_was_overwritten(world: World, tmp_path: Path) -> None:
+    world.spec = dataclasses.replace(world.spec, archive=True)
+    world.sluice("backup", str(tmp_path / "ledger.dump"))
+    world.land("a.csv", HEADER + row("C1"))
+    world.land("bad.csv", "nothing\n1\n")
+    world.ingest()
+    world.land("a.csv", HEADER + row("C9"))
+    world.land("bad.csv", "nothing\n2\n")
+    world.ingest()
+    before = remembered(world)
+    places = [(file["version"], file["state"], file["location"]) for file in before["files"]]
+    assert places == [(1, "published", "archive"), (1, "quarantined", "error"), (2, "quarantined", "error"), (2, "quarantined", "error")]
+    objects = {key: world.store.read_bytes(world.bucket, key) for folder in ("archive/", "error/") for key in world.keys(folder)}
+
+    restore(world, tmp_path / "ledger.dump")
+    world.sluice("reconcile", "transactions")
+    world.drain()
+    assert remembered(world) == before
+    world.sluice("reconcile", "transactions", "--collect", "--grace", "0")
+    assert {key: world.store.read_bytes(world.bucket, key) for folder in ("archive/", "error/") for key in world.keys(folder)} == objects
 
 
 def test_a_ledger_that_is_lost_altogether_is_put_back_from_the_bucket(world: World) -> None:
@@ -197,3 +274,13 @@ def test_two_restores_at_one_instant_keep_both_ledgers_of_before(world: World, t
     there = world.ledger.rows("select nspname from pg_namespace where starts_with(nspname, %s) order by 1", (f"{own}_before_",))
     assert [row["nspname"] for row in there] == kept
     assert world.states() == {"a.csv": "published", "bad.csv": "quarantined"}
+
+
+def test_the_journal_is_never_said_to_go_less_far_than_it_does(world: World) -> None:
+    """A run that was taken for dead keeps what it delivers after another has come farther."""
+    first_half(world)
+    replay(world.ports, world.spec, world.run(), world.file("bad.csv")["file_id"], "ann", "perhaps now")
+    said = newest(world.ports, world.spec)
+    assert said == Position({"transactions": 3}, 1)
+    write_journal(world.ports, world.spec, [], [world.file("a.csv")["file_id"]])
+    assert newest(world.ports, world.spec) == said

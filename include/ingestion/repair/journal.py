@@ -5,13 +5,14 @@ Deliver writes an entry before anything that leaves the house: whoever saw an ou
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from include.ingestion import keys
-from include.ingestion.errors import JournalIncomplete, LedgerBehind, ObjectGone
+from include.ingestion.errors import AlreadyThere, JournalIncomplete, LedgerBehind, ObjectGone
 from include.ingestion.feed import FeedSpec
 from include.ingestion.group import for_feed
 from include.ingestion.ports import Ports, Results
@@ -22,7 +23,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Position:
-    """How far a group has come: the newest decided seq of each of its feeds, and how often it has published."""
+    """How far a group has come: the newest seq of each of its feeds, and how often it has published."""
 
     seqs: Mapping[str, int]
     state_version: int
@@ -67,8 +68,23 @@ def write_journal(ports: Ports, spec: FeedSpec, batches: Sequence[int], files: S
     rows = ports.ledger.journal_rows(spec, batches, files)
     body = json.dumps({"format": FORMAT, "group": spec.group, "rows": rows}, ensure_ascii=False, sort_keys=True).encode()
     ports.store.put(ports.bucket, keys.journal_entry(spec.group, ports.clock(), ports.new_id()), body)
-    reached = ports.ledger.delivered_position(spec).with_(_reached(rows))
-    ports.store.put(ports.bucket, keys.journal_newest(spec.group), json.dumps(asdict(reached), sort_keys=True).encode())
+    _say_how_far(ports, spec, _reached(rows))
+
+
+def _say_how_far(ports: Ports, spec: FeedSpec, reached: Position) -> None:
+    """Let the journal be said to go as far as this, and never less far than it was said to."""
+    key = keys.journal_newest(spec.group)
+    while True:
+        said, etag = _newest(ports, spec)
+        if said is not None and not said.behind(reached):
+            return
+        farthest = json.dumps(asdict(reached if said is None else said.with_(reached)), sort_keys=True).encode()
+        with contextlib.suppress(AlreadyThere, ObjectGone):  # another run said how far it came in between
+            if said is None:
+                ports.store.put(ports.bucket, key, farthest, if_absent=True)
+            else:
+                ports.store.replace(ports.bucket, key, farthest, etag=etag)
+            return
 
 
 def _reached(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Position:
@@ -80,12 +96,18 @@ def _reached(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Position:
 
 def newest(ports: Ports, spec: FeedSpec) -> Position | None:
     """How far the journal goes, or None where nothing was ever delivered."""
-    try:
-        said = json.loads(ports.store.read_bytes(ports.bucket, keys.journal_newest(spec.group)))
-    except ObjectGone:
-        return None
-    # A release whose groups had one feed each kept its seq alone.
-    return Position(said["seqs"] if "seqs" in said else {spec.name: said["seq"]}, said["state_version"])
+    return _newest(ports, spec)[0]
+
+
+def _newest(ports: Ports, spec: FeedSpec) -> tuple[Position | None, str]:
+    """How far the journal goes, and the etag of the object that says so."""
+    key = keys.journal_newest(spec.group)
+    while (there := ports.store.head(ports.bucket, key)) is not None:
+        with contextlib.suppress(ObjectGone):  # it went on in between
+            said = json.loads(ports.store.read_bytes(ports.bucket, key, there.etag))
+            # A release whose groups had one feed each kept its seq alone.
+            return Position(said["seqs"] if "seqs" in said else {spec.name: said["seq"]}, said["state_version"]), there.etag
+    return None, ""
 
 
 def refuse_if_behind(ports: Ports, spec: FeedSpec) -> None:

@@ -1,4 +1,4 @@
-"""Replay: a quarantined file is tried again, as it is or with other bytes. A plan says what would happen; only then is it done."""
+"""A quarantined file is tried again, as it is or with other bytes, or given up; a plan says first what a replay would do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from include.ingestion.feed import FeedSpec
 from include.ingestion.file import FileStamp, Kind, LedgerFile
 from include.ingestion.kept import KeptFile
 from include.ingestion.ports import ObjectStore, Ports
+from include.ingestion.repair.journal import refuse_if_behind, write_journal
 from include.ingestion.repair.rejudge import as_it_lies, take_back
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
@@ -112,7 +113,9 @@ def replay(ports: Ports, spec: FeedSpec, run: Run, file_id: int, by: str, why: s
 
     Raises:
         UsageError: the file cannot be replayed, or there are no bytes to do it with.
+        LedgerBehind: the ledger was restored from an older backup: it would give a seq twice.
     """
+    refuse_if_behind(ports, spec)
     kept = _quarantined(ports, spec, file_id)
     with _bytes(ports, spec, kept, fixed) as (stamp, described):
         key = keys.replacement(spec.name, kept.file.date, file_id, ports.new_id(), stamp.key)
@@ -125,8 +128,21 @@ def replay(ports: Ports, spec: FeedSpec, run: Run, file_id: int, by: str, why: s
         except UsageError:
             ports.store.delete(ports.bucket, key)
             raise
+    write_journal(ports, spec, [], [made.file_id])
     ports.say(f"registered seq {made.seq} (file {made.file_id}): {described} in the place of file {file_id}; the next run decides it")
     return made
+
+
+def discard(ports: Ports, spec: FeedSpec, run: Run, file_id: int, by: str, why: str) -> None:
+    """Mark a quarantined file as not wanted; its bytes and its history stay. The next run says so in its report.
+
+    Raises:
+        UsageError: it is not quarantined.
+        LedgerBehind: the ledger was restored from an older backup: what was decided since would be decided differently.
+    """
+    refuse_if_behind(ports, spec)
+    ports.ledger.discard(spec, run, file_id, by, why)
+    write_journal(ports, spec, [], [file_id])
 
 
 def _quarantined(ports: Ports, spec: FeedSpec, file_id: int) -> KeptFile:

@@ -71,14 +71,12 @@ def _deliver_file(ports: Ports, spec: FeedSpec, undelivered: Undelivered) -> tup
     folder = keys.error_folder(spec.name, file.date, file.key, file.file_id)
     if file.state in {State.QUARANTINED, State.DISCARDED}:
         write_report(ports, folder, undelivered)
-        if undelivered.location != "landing":
-            return None, None
-        return _move(ports, file, keys.original_in_error(folder, file.key), "error")
+        return _put_aside(ports, undelivered, keys.original_in_error(folder, file.key), "error")
     if file.state in {State.PUBLISHED, State.SUPERSEDED}:
         if undelivered.rejects_key is not None:
             write_report(ports, folder, undelivered)
-        if spec.archive and undelivered.location == "landing":
-            return _move(ports, file, keys.archived(spec.name, file.date, file.key, file.file_id), "archive")
+        if spec.archive:
+            return _put_aside(ports, undelivered, keys.archived(spec.name, file.date, file.key, file.file_id), "archive")
     return None, None
 
 
@@ -96,6 +94,15 @@ def write_report(ports: Ports, folder: str, undelivered: Undelivered) -> None:
             raise EnvironmentFailure("S3", f"{undelivered.rejects_key}, the rejected rows of {undelivered.file.key}, is gone")
         ports.store.copy(ports.bucket, rejects.key, ports.bucket, keys.in_error(folder, "rejects.csv"), etag=rejects.etag)
     ports.say(f"{undelivered.file.key}: see s3://{ports.bucket}/{folder}")
+
+
+def _put_aside(ports: Ports, undelivered: Undelivered, to_key: str, location: str) -> tuple[str | None, str | None]:
+    """Move the original; where the key has other bytes by now, find it where a delivery that a restored ledger forgot has put it."""
+    if undelivered.location == "landing":
+        return _move(ports, undelivered.file, to_key, location)
+    if undelivered.location == "overwritten" and ports.store.head(ports.bucket, to_key) is not None:
+        return location, to_key
+    return None, None
 
 
 def _move(ports: Ports, file: LedgerFile, to_key: str, location: str) -> tuple[str, str | None]:

@@ -73,7 +73,10 @@ class Fixes(LedgerSession):
             file = _locked(cursor, spec, file_id)
             if file["state"] != State.QUARANTINED:
                 raise UsageError(f"{file['key']} is {file['state']}: only a quarantined file can be discarded")
-            cursor.execute("update file set state = 'discarded', reason = %s where file_id = %s", (f"discarded by {by}: {why}", file_id))
+            cursor.execute(
+                "update file set state = 'discarded', reason = %s, delivered_at = null where file_id = %s",
+                (f"discarded by {by}: {why}", file_id),
+            )
 
     def refuse_replay(self, spec: FeedSpec, file_id: int) -> None:
         """Refuse a file that cannot be replayed as it is now.
@@ -173,7 +176,7 @@ def close_replays(cursor: Cursor, candidates: Sequence[Candidate], decisions: Se
         named = f"file {replacement.file_id} (seq {replacement.seq})"
         if decision.state is State.ACCEPTED:
             cursor.execute(
-                "update file set state = 'discarded', reason = %s where file_id = %s and state = 'quarantined'",
+                "update file set state = 'discarded', reason = %s, delivered_at = null where file_id = %s and state = 'quarantined'",
                 (f"replaced by {named}: {asked['why']}", replacement.parent),
             )
         else:
