@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from include.ingestion import logs
 from include.ingestion.errors import UsageError
 from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
 from sluice.environments import environment_of, lacking, refuse_lacking, with_settings
@@ -57,8 +58,8 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def settings_from(variables: Mapping[str, str]) -> Settings:
-    """Read the variables that `sluice env` prints."""
-    return Settings(
+    """Read the variables that `sluice env` prints; what is secret among them is kept out of every log."""
+    read = Settings(
         s3=S3Settings(
             bucket=variables["SLUICE_BUCKET"],
             endpoint=variables.get("AWS_ENDPOINT_URL_S3"),
@@ -73,15 +74,19 @@ def settings_from(variables: Mapping[str, str]) -> Settings:
             user=variables["PGUSER"],
             password=variables.get("PGPASSWORD", ""),
         ),
-        spark=spark_settings(variables.get("SPARK_REMOTE", "local[2]")),
+        spark=spark_settings(variables.get("SPARK_REMOTE", "local[2]"), variables.get("SPARK_CONNECT_AUTHENTICATE_TOKEN")),
     )
+    logs.hide(read.s3.access_key, read.s3.secret_key, read.ledger.password, read.spark.token)
+    return read
 
 
-def spark_settings(remote: str) -> SparkSettings:
+def spark_settings(remote: str, token: str | None = None) -> SparkSettings:
     """Split a Spark URL into where and the token that opens it; for another Spark than Connect, name the jars of the set-up.
 
     >>> spark_settings("sc://localhost:15002/;token=abc")
     SparkSettings(url='sc://localhost:15002', conf=())
+    >>> spark_settings("sc://spark:15002/;use_ssl=false", "abc")
+    SparkSettings(url='sc://spark:15002/;use_ssl=false', conf=())
     """
     if not remote.startswith("sc://"):
         from sluice.services.jars import spark_jars
@@ -90,7 +95,8 @@ def spark_settings(remote: str) -> SparkSettings:
         return SparkSettings(remote, conf=(("spark.jars", jars),) if jars else ())
     parts = urlsplit(remote)
     options = dict(parse_qsl(parts.path.lstrip("/").lstrip(";"), separator=";"))
-    return SparkSettings(f"sc://{parts.netloc}", options.get("token"))
+    plain = "/;use_ssl=false" if options.get("use_ssl") == "false" else ""
+    return SparkSettings(f"sc://{parts.netloc}{plain}", options.get("token", token))
 
 
 def now() -> dt.datetime:

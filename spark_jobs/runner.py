@@ -105,6 +105,7 @@ class SparkRunner:
     def _environment(self) -> dict[str, str]:
         """The environment of the driver; the cluster's own Python is the setting `spark.pyspark.python`."""
         given = {
+            "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(session.LOG_CONF)),
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "PYSPARK_PYTHON": dict(self._settings.conf).get("spark.pyspark.python", sys.executable),
             "AWS_ENDPOINT_URL_S3": self._s3.endpoint,
@@ -127,4 +128,4 @@ def _reason(stderr: str) -> str:
     """The last line of a driver's log that names an error."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     named = [line for line in lines if any(word in line for word in _FAILED_LINES)]
-    return (named or lines or ["it said nothing"])[-1][:300]
+    return session.without_values((named or lines or ["it said nothing"])[-1])[:300]

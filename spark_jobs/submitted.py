@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from include.ingestion import logs
 from spark_jobs.catalogue import job_named
 
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         secret_key=environment.get("AWS_SECRET_ACCESS_KEY"),
         region=environment.get("AWS_DEFAULT_REGION", "us-east-1"),
     )
+    logs.hide(settings.access_key, settings.secret_key)
     store = S3Store(s3_client(settings))
     job = job_named(name)
     request = job.request(json.loads(store.read_bytes(bucket, request_key)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from include.ingestion import logs
 from include.ingestion.errors import UsageError
 from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
 from plugins.landing.connection import S3_CONNECTION, s3_settings
@@ -64,6 +65,7 @@ def target_url(connection: Connection) -> sqlalchemy.URL:
             f"the Airflow connection {connection.conn_id} needs a database (schema), and a type that SQLAlchemy knows (postgres, mysql) or "
             f'in its extra what SQLAlchemy calls it, such as {{"{SCHEME}": "mariadb"}}'
         )
+    logs.hide(connection.password)
     return sqlalchemy.URL.create(
         scheme,
         connection.login,
@@ -83,6 +85,7 @@ def ledger_settings(connection: Connection) -> LedgerSettings:
     """
     if not (connection.host and connection.schema and connection.login):
         raise UsageError(f"the Airflow connection {connection.conn_id} needs a host, a database (schema) and a login")
+    logs.hide(connection.password)
     return LedgerSettings(
         host=connection.host,
         port=connection.port or _POSTGRES_PORT,
@@ -93,7 +96,7 @@ def ledger_settings(connection: Connection) -> LedgerSettings:
 
 
 def spark_settings(connection: Connection) -> SparkSettings:
-    """Read a connection of type `spark_connect` (host, port, token) or `spark` (a master, `local[2]` too; `conf` in its extra).
+    """Read a connection of type `spark_connect` (host, port, token; `use_ssl` in its extra) or `spark` (a master; `conf` in its extra).
 
     Raises:
         UsageError: it names no host.
@@ -103,6 +106,9 @@ def spark_settings(connection: Connection) -> SparkSettings:
         raise UsageError(f"the Airflow connection {connection.conn_id} names no host: a Spark Connect server, a master, or local[N]")
     if connection.conn_type == "spark_connect" and "://" not in host:
         host = f"sc://{host}"
+    logs.hide(connection.password)
     url = f"{host}:{connection.port}" if connection.port else host
+    if connection.conn_type == "spark_connect" and connection.extra_dejson.get("use_ssl") is False:
+        url += "/;use_ssl=false"
     conf = connection.extra_dejson.get("conf", {})
     return SparkSettings(url, connection.password or None, tuple(sorted((str(name), str(value)) for name, value in conf.items())))

@@ -54,7 +54,8 @@ def daily_params(*specs: FeedSpec) -> dict[str, Param]:
         "reprocess": Param(
             False,
             type="boolean",
-            description="Evaluate the date once more in shadow and compare it with what was published. Publishes nothing.",
+            description="Evaluate the date once more in shadow and compare it with what was published. Publishes nothing. In the Backfill "
+            "form tick `Override parameters on existing runs` too: without it Airflow sends none of these.",
         ),
         **{
             parameter.name: Param(

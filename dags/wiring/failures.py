@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dags.wiring.params import by_hand, run_id
 from dags.wiring.ports import open_ledger
 from include.feeds import feed_named
+from include.ingestion import logs
 from include.ingestion.errors import FeedBusy, FeedPaused, LeaseLost, SluiceError
 
 if TYPE_CHECKING:
@@ -28,19 +29,28 @@ def explained(context: Context) -> Iterator[None]:
     lost its lease, whoever asked for it: red means that somebody should look, and whoever took the lease finishes what was begun. But
     what a person asks for and does not get, since the feed is paused, fails. Why a task was skipped is a line of its own: Airflow's own has
     it in a field, under a heading that is folded.
+
+    Airflow logs an error with all that led to it and all that is said there, so it gets each without others' texts.
     """
+    logs.put_in()
     try:
         yield
     except LeaseLost as lost:
-        raise _skipped(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from lost
+        raise _skipped(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from logs.discreet(lost)
     except (FeedBusy, FeedPaused) as resting:
         if not by_hand(context):
-            raise _skipped(f"{resting} This run does nothing; the next one looks again.") from resting
+            raise _skipped(f"{resting} This run does nothing; the next one looks again.") from logs.discreet(resting)
         _LOG.error("%s", resting)
         raise
     except SluiceError as failed:
         _LOG.error("%s", failed)
+        logs.discreet(failed)
         raise
+    except AirflowException:
+        raise
+    except Exception as unforeseen:  # noqa: BLE001 (whatever it is)
+        told = logs.discreet(unforeseen)
+        raise told from told.__cause__ or told.__context__
 
 
 def _skipped(why: str) -> AirflowSkipException:

@@ -10,6 +10,7 @@ _DATE = re.compile(r"dt=([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _MAX_SEGMENT_BYTES = 255
 _BRONZE_ATTEMPT = re.compile(r"bronze/[^/]+/dt=[^/]+/file=[0-9]+/attempt=([^/]+)/[^/]+")
 _BATCH_ATTEMPT = re.compile(r"state/[^/]+/batch=([0-9]+)/attempt=([0-9]+)/[^/]+")
+_OF_ROWS = re.compile(r"(?:bronze|state)/([^/]+)/.+[.]parquet")
 _REPLACEMENT = "replacement="
 _REPORTS = ("report.json", "rejects.csv")
 FIX_ENDINGS = (".csv",)
@@ -208,6 +209,16 @@ def batch_attempt(key: str) -> tuple[int, int] | None:
     """
     match = _BATCH_ATTEMPT.fullmatch(key)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def feed_of_rows(key: str) -> str | None:
+    """The feed whose accepted rows or state an object holds, or None elsewhere.
+
+    >>> feed_of_rows("bronze/f/dt=2026-11-21/file=3/attempt=17-ab/part-00000.parquet"), feed_of_rows("state/f/batch=00000012/attempt=2/")
+    ('f', None)
+    """
+    match = _OF_ROWS.fullmatch(key)
+    return match[1] if match else None
 
 
 def probe(feed: str, token: str) -> str:

@@ -19,7 +19,7 @@ from include.quality.arrow import TEXT, mask_of, side_by_side, utf8
 from include.quality.dialect import Unreadable, without_line_end
 from include.quality.lines import Condemned, Content, Piece, refuse_nul
 from include.quality.records import Ints, Mask, Rows, with_columns
-from include.quality.words import some, some_names
+from include.quality.words import header_names, is_header, some, some_names
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = ord("\n"), ord("\r")
@@ -184,6 +184,7 @@ def _layout(line: bytes, contract: Contract) -> Layout:
     names = dialect.read(header, contract.delimiter.encode(), contract.quote.encode())
     if isinstance(names, Unreadable):
         raise Condemned(Fault.HEADER_UNREADABLE, f"line 1, the header, cannot be read: {names.reason}")
+    known = contract.ignored.union(contract.names)
     unnamed = [number for number, name in enumerate(names, 1) if not name]
     if unnamed:
         raise Condemned(
@@ -191,12 +192,11 @@ def _layout(line: bytes, contract: Contract) -> Layout:
         )
     doubled = sorted(name for name, times in Counter(names).items() if times > 1)
     if doubled:
-        raise Condemned(
-            Fault.COLUMN_DOUBLED, f"the header names {some_names(doubled)} more than once; every column needs a name of its own"
-        )
+        which = some_names(doubled) if is_header(names, known) else f"{len(doubled)} columns, none of them the contract's,"
+        raise Condemned(Fault.COLUMN_DOUBLED, f"the header names {which} more than once; every column needs a name of its own")
     missing = [name for name in contract.mandatory if name not in names]
     if missing:
-        raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {some_names(names)})")
+        raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {header_names(names, known)})")
     return _layout_of(names, contract)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 
 _MOST = 20
 _LONGEST = 60
+_WORD = re.compile(r"\w+")
 
 
 def some(items: Iterable[str]) -> str:
@@ -26,6 +28,24 @@ def some_names(names: Iterable[str]) -> str:
     "step, 'a, b', 'x\\n', '', yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy..."
     """
     return some(map(_shown, names))
+
+
+def header_names(names: Iterable[str], known: Collection[str]) -> str:
+    """The names that a file's first line holds; a line that is more likely a row is counted, and its values are not told.
+
+    >>> header_names(["step", "custmer"], {"step", "customer"}), header_names(["step;customer"], {"step", "customer"})
+    ('step, custmer', 'step;customer')
+    >>> header_names(["0", "C1093826151"], {"step", "customer"})
+    '2 names that no column has: is the header missing?'
+    """
+    said = list(names)
+    return some_names(said) if is_header(said, known) else f"{len(said)} names that no column has: is the header missing?"
+
+
+def is_header(names: Iterable[str], known: Collection[str]) -> bool:
+    """Whether a first line speaks of columns: half of its words are names of columns, or half of the columns are among its words."""
+    words = set(_WORD.findall(" ".join(names)))
+    return 2 * len(words.intersection(known)) >= min(len(words), len(known))
 
 
 def _shown(name: str) -> str:

@@ -29,7 +29,10 @@ class LedgerSettings:
 
 @dataclass(frozen=True)
 class SparkSettings:
-    """Where Spark jobs run. `url`: `sc://host:port` (Spark Connect), `local[N]`, or a master for spark-submit (`spark://`, `yarn`, `k8s://`)."""
+    """Where Spark jobs run. `url`: `sc://host:port` (Spark Connect), `local[N]`, or a master for spark-submit (`spark://`, `yarn`, `k8s://`).
+
+    A client with a token speaks TLS to any other host than `localhost`; `sc://host:port/;use_ssl=false` is a private network without it.
+    """
 
     url: str
     token: str | None = field(default=None, repr=False)

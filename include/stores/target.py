@@ -13,7 +13,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from include.ingestion import logs
 from include.ingestion.errors import EnvironmentFailure, UsageError
+from include.stores.ledger.session import without_values
 
 _MANY = 500  # values a statement
 _INSTANT = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
@@ -53,6 +55,7 @@ class Target:
             self._engine = sa.create_engine(_with_driver(url))
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as wrong:
             raise UsageError(f"the target is no SQLAlchemy URL that can be opened here ({type(wrong).__name__}: {wrong})") from wrong
+        logs.hide(self._engine.url.password)
         metadata = sa.MetaData()
         engine: dict[str, Any] = {
             "mysql_engine": "InnoDB",
@@ -136,8 +139,16 @@ class Target:
         try:
             yield
         except sa.exc.DBAPIError as failed:
-            what = " ".join(str(failed.orig).split())
-            raise EnvironmentFailure("the delivery target", f"{self}: {what}", "docs/runbooks/finance.md") from failed
+            raise EnvironmentFailure("the delivery target", f"{self}: {_said(failed)}", "docs/runbooks/finance.md") from None
+
+
+def _said(failed: sa.exc.DBAPIError) -> str:
+    """What the driver says of a connection that fails; of a statement that fails, which it may quote with its values, the kind and code."""
+    if isinstance(failed, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return " ".join(without_values(str(failed.orig)).split())
+    first = failed.orig.args[0] if failed.orig is not None and failed.orig.args else None
+    code = getattr(failed.orig, "sqlstate", None) or (first if isinstance(first, int) else None)
+    return type(failed.orig).__name__ + (f" {code}" if code else "")
 
 
 def _with_driver(url: str | sa.URL) -> sa.URL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from include.ingestion import logs
 from include.ingestion.errors import UsageError
 from include.stores.settings import S3Settings
 
@@ -25,6 +26,7 @@ def s3_settings(connection: Connection) -> S3Settings:
     if not bucket:
         wanted = '{"service_config": {"s3": {"bucket_name": "..."}}}'
         raise UsageError(f"the Airflow connection {connection.conn_id} names no bucket: add {wanted} to its extra")
+    logs.hide(connection.login, connection.password)
     return S3Settings(
         bucket=bucket,
         endpoint=service.get("endpoint_url") or extra.get("endpoint_url"),

@@ -18,7 +18,7 @@ from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from include.feeds import feed_named
-from include.ingestion import keys
+from include.ingestion import keys, logs
 from include.ingestion.errors import SluiceError
 from include.ingestion.steps.discover import recent
 from plugins.landing.connection import S3_CONNECTION, s3_settings
@@ -63,7 +63,12 @@ class LandingTrigger(BaseEventTrigger):
                 failures += 1
                 if failures == 1:
                     unforeseen = not isinstance(failed, SluiceError)
-                    self.log.warning("%s: nobody watches the landing prefix: %s", self.feed, failed, exc_info=unforeseen)
+                    self.log.warning(
+                        "%s: nobody watches the landing prefix: %s",
+                        self.feed,
+                        logs.described(failed),
+                        exc_info=logs.discreet(failed) if unforeseen else None,
+                    )
                 await asyncio.sleep(pause_after_failure(failures, self.seconds))
                 continue
             if failures:

@@ -13,13 +13,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from include.ingestion import logs
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array (or object) instead of a table.")]
 _UNLIMITED = 10_000
 
 
 def say(line: str) -> None:
     """A line of progress, on stderr, so that stdout holds nothing but the answer."""
-    print(line, file=sys.stderr, flush=True)
+    print(logs.without_secrets(line), file=sys.stderr, flush=True)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_json: bool, empty: str) -> None:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from include.ingestion.contract import Contract
 from include.quality.dialect import Unreadable, read, without_line_end
-from include.quality.words import some_names
+from include.quality.words import header_names, some_names
 from sluice.produce.errors import HeaderUnfit, SourceEmpty
 
 _BOM = b"\xef\xbb\xbf"
@@ -61,7 +61,7 @@ def header_of(stream: BinaryIO, location: str, contract: Contract) -> bytes:
         raise HeaderUnfit(location, f"its first line, the header, cannot be read: {names.reason}")
     missing = [name for name in contract.names if name not in names]
     if missing:
-        raise HeaderUnfit(location, f"its header lacks {some_names(missing)} (found: {some_names(names)})", missing)
+        raise HeaderUnfit(location, f"its header lacks {some_names(missing)} (found: {header_names(names, contract.names)})", missing)
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise HeaderUnfit(location, f"its header names {some_names(doubled)} more than once")

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 SUPERUSER = "postgres"
 NOBODY = 65534
 ORPHANS_PATIENCE = 5.0
+# A statement that fails is told to whoever sent it. The server's own log would quote the row, the statement and a password in it.
+DISCREET = {
+    "log_min_messages": "log",  # above ERROR, which quotes "invalid input"
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length_on_error": "0",
+}
 DATABASES = ((LEDGER_DATABASE, LEDGER_USER), (AIRFLOW_DATABASE, AIRFLOW_DATABASE_USER))
 
 
@@ -78,6 +85,7 @@ class Postgres(Service):
             "log_line_prefix": "%m [%p] %u@%d ",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            **DISCREET,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [*namespace(), str(binary("postgres")), "-D", str(self.data), "-p", str(self.port), *options]

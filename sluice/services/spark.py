@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from include.stores.settings import S3Settings
 from sluice.services import process
 from sluice.services.errors import Unhealthy
 from sluice.services.jars import spark_jars
@@ -15,11 +17,26 @@ from sluice.services.java import find_java
 from sluice.services.process import Launch
 from sluice.services.s3proxy import ACCESS_KEY, SECRET_KEY, endpoint
 from sluice.services.service import Service
-from sluice.services.state import LOOPBACK, REGION, State
+from sluice.services.state import BUCKET, LOOPBACK, REGION, State
 
 TOKEN = "spark_token"  # noqa: S105 - the name of a secret
 WARM_UP = "spark-warm-up"
 DRIVER_MEMORY = "1500m"
+CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+# What a Connect server of Sluice's is told wherever it runs.
+SERVER = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "4",
+    # Exact objects are looked up one by one; for more than 32 Spark would start a job (60: 0.33 s against 0.13, 2026-11-21).
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    # The shared session is nobody's to close; a new one pays seconds for its first Python query.
+    "spark.connect.session.manager.defaultSessionTimeout": "30d",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
 
 
 def remote(state: State) -> str:
@@ -49,7 +66,7 @@ class SparkConnect(Service):
             "--properties-file",
             str(self._properties_file),
             "--class",
-            "org.apache.spark.sql.connect.service.SparkConnectServer",
+            CONNECT_SERVER,
             "--name",
             "sluice",
             "spark-internal",
@@ -59,13 +76,14 @@ class SparkConnect(Service):
             "SPARK_HOME": str(spark_home()),
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_LOCAL_HOSTNAME": "localhost",
-            "SPARK_CONF_DIR": str(self.state.folder("spark", "conf")),
+            "SPARK_CONF_DIR": str(log_conf()),
+            "SLUICE_SPARK_LOG": "info",
             "SPARK_CONNECT_AUTHENTICATE_TOKEN": self.state.secret(TOKEN),
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "LANG": "C.UTF-8",
         }
-        return Launch(command, environment, self.state.folder("spark", "work"), depends_on=[self._properties()])
+        return Launch(command, environment, self.state.folder("spark", "work"), depends_on=[self._properties(), *log_settings()])
 
     def probe(self) -> None:
         """Run a job: a count over a range."""
@@ -94,6 +112,7 @@ class SparkConnect(Service):
         return self.state.folder("spark") / "spark.properties"
 
     def _properties(self) -> str:
+        store = S3Settings(BUCKET, endpoint(self.state), self.state.secret(ACCESS_KEY), self.state.secret(SECRET_KEY), REGION)
         settings = {
             "spark.connect.grpc.binding.address": LOOPBACK,
             "spark.connect.grpc.binding.port": str(self.state.port("spark")),
@@ -105,37 +124,44 @@ class SparkConnect(Service):
             "spark.ui.enabled": "false",
             "spark.local.dir": str(self.state.folder("spark", "local")),
             "spark.sql.warehouse.dir": str(self.state.folder("spark", "warehouse")),
-            "spark.jars": ",".join(str(path) for path in spark_jars()),
-            "spark.sql.session.timeZone": "UTC",
-            "spark.sql.shuffle.partitions": "4",
-            # Exact objects are looked up one by one; for more than 32 Spark would start a job (60: 0.33 s against 0.13, 2026-11-21).
-            "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
-            "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-            # The shared session is nobody's to close; a new one pays seconds for its first Python query.
-            "spark.connect.session.manager.defaultSessionTimeout": "30d",
-            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-            "spark.databricks.delta.snapshotPartitions": "2",
-            **self._s3a(),
+            **SERVER,
+            **jars_and_store(store),
         }
-        return "".join(f"{name}={value}\n" for name, value in settings.items())
+        return as_properties(settings)
 
-    def _s3a(self) -> dict[str, str]:
-        settings = {
-            "endpoint": endpoint(self.state),
-            "endpoint.region": REGION,
-            "path.style.access": "true",
-            "connection.ssl.enabled": "false",
+
+def jars_and_store(s3: S3Settings) -> dict[str, str]:
+    """The jars of the set-up, and where S3 is; without keys the SDK's own chain finds them (a role, a profile)."""
+    store = {
+        "endpoint.region": s3.region,
+        # A dead store is noticed in seconds, not in minutes (277 s with Hadoop's own retries, 2026-11-21).
+        "attempts.maximum": "2",
+        "retry.limit": "2",
+        "retry.interval": "200ms",
+        "connection.establish.timeout": "5s",
+    }
+    if s3.endpoint is not None:
+        plain = not s3.endpoint.startswith("https")
+        store |= {"endpoint": s3.endpoint, "path.style.access": "true", "connection.ssl.enabled": str(not plain).lower()}
+    if s3.access_key is not None and s3.secret_key is not None:
+        store |= {
             "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-            "access.key": self.state.secret(ACCESS_KEY),
-            "secret.key": self.state.secret(SECRET_KEY),
-            # A dead store is noticed in seconds, not in minutes (277 s with Hadoop's own retries, 2026-11-21).
-            "attempts.maximum": "2",
-            "retry.limit": "2",
-            "retry.interval": "200ms",
-            "connection.establish.timeout": "5s",
+            "access.key": s3.access_key,
+            "secret.key": s3.secret_key,
         }
-        return {f"spark.hadoop.fs.s3a.{name}": value for name, value in settings.items()}
+    return {
+        "spark.jars": ",".join(str(path) for path in spark_jars()),
+        **{f"spark.hadoop.fs.s3a.{name}": value for name, value in store.items()},
+    }
+
+
+def as_properties(settings: Mapping[str, str]) -> str:
+    r"""A properties file of Spark's.
+
+    >>> as_properties({"spark.ui.enabled": "false"})
+    'spark.ui.enabled=false\n'
+    """
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def spark_home() -> Path:
@@ -144,6 +170,18 @@ def spark_home() -> Path:
     assert package is not None
     assert package.origin is not None
     return Path(package.origin).parent
+
+
+def log_conf() -> Path:
+    """The folder with what Spark's Java side logs, found without importing Spark."""
+    package = find_spec("spark_jobs")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "conf"
+
+
+def log_settings() -> list[str]:
+    return [path.read_text() for path in sorted(log_conf().iterdir())]
 
 
 def count_range(address: str, token: str | None, seconds: float = 30.0) -> int:

@@ -58,6 +58,11 @@ def test_a_ledger_connection_without_a_database_is_refused() -> None:
     [
         ("spark_connect", {"host": "sc://localhost", "port": 15002, "password": "t"}, SparkSettings("sc://localhost:15002", "t")),
         ("spark_connect", {"host": "spark.internal", "port": 15002}, SparkSettings("sc://spark.internal:15002")),
+        (
+            "spark_connect",
+            {"host": "spark", "port": 15002, "password": "t", "extra": {"use_ssl": False}},
+            SparkSettings("sc://spark:15002/;use_ssl=false", "t"),
+        ),
         ("spark", {"host": "spark://master", "port": 7077}, SparkSettings("spark://master:7077")),
         (
             "spark",

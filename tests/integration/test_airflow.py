@@ -100,7 +100,7 @@ def drain(airflow: Airflow, dag: str) -> None:
     """Let all runs of a paused DAG end, those too that the clock or the watcher makes meanwhile."""
     while any(run["state"] not in ENDED for run in airflow.runs(dag)):
         airflow.pause(dag, paused=False)
-        until(lambda: all(run["state"] in ENDED for run in airflow.runs(dag)), f"all runs of {dag} ended")
+        until(lambda: all(run["state"] in ENDED for run in airflow.runs(dag)), f"all runs of {dag} ended", 300)
         airflow.pause(dag)
 
 

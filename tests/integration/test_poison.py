@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
 from include.ingestion.ingest import Progress, ingest_once, until_empty
 from include.ingestion.ports import Gate, Job, Ports, Say
+from include.ingestion.reconcile.look import Scope
+from include.ingestion.reconcile.reconcile import reconcile
 from include.ingestion.repair.failing import WorkFailed
 from include.ingestion.repair.replay import replay
 from include.ingestion.verdict import Verdict
@@ -35,6 +37,24 @@ class PoisonedJob:
         self.batches.append(seqs)
         if self._seq in seqs:
             raise ValueError(f"no way to work on {'C1093826151'}")
+        return self._job.run(name, request)
+
+
+class HarmedJob:
+    """The real job; as it begins, the first object of bronze that it reads is harmed, which nobody but the store could do."""
+
+    def __init__(self, job: Job, harm: Callable[[str], object]) -> None:
+        self._job = job
+        self._harm = harm
+        self.harmed: list[str] = []
+
+    def answers(self) -> None:
+        self._job.answers()
+
+    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.harmed:
+            self.harmed.append(request["files"][0]["objects"][0])
+            self._harm(self.harmed[0])
         return self._job.run(name, request)
 
 
@@ -75,6 +95,29 @@ def land(world: World, files: int) -> None:
 
 def drain(world: World, ports: Ports, **changes: Any) -> None:
     until_empty(ports, impatient(world), world.run(**changes), Progress())
+
+
+@pytest.mark.parametrize("harm", ["is gone", "holds other bytes than its gate wrote"])
+def test_bronze_that_the_store_lost_or_damaged_is_named_and_condemns_no_file(world: World, harm: str) -> None:
+    def lose_or_damage(key: str) -> None:
+        if harm == "is gone":
+            world.store.delete(world.bucket, key)
+        else:
+            world.store.put(world.bucket, key, world.store.read_bytes(world.bucket, key)[:-200])
+
+    land(world, 2)
+    job = HarmedJob(world.ports.job, lose_or_damage)
+    ports = dataclasses.replace(world.ports, job=job)
+    for _ in range(world.spec.max_failures + 1):
+        with pytest.raises(EnvironmentFailure) as failed:
+            drain(world, ports)
+        assert f"s3://{world.bucket}/{job.harmed[0]}, which batch 1 reads, {harm}" in str(failed.value)
+        assert "`sluice reconcile transactions --all` makes it again" in str(failed.value)
+    assert world.states() == {"f_1.csv": "accepted", "f_2.csv": "accepted"}
+    found = reconcile(ports, world.spec, world.run(), Scope())
+    assert [one.repaired for one in found.findings if one.severity == "difference"] == [True]
+    drain(world, ports)
+    assert world.states() == {"f_1.csv": "published", "f_2.csv": "published"}
 
 
 def test_a_file_that_fails_alone_three_times_is_put_aside_and_all_others_go_on_in_order(world: World) -> None:

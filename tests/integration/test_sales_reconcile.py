@@ -15,6 +15,7 @@ from certificate.domains.sales.domain import SALES
 from certificate.history import History
 from certificate.leftovers import missing, unreferred
 from include.feeds import feed_named
+from include.ingestion.errors import EnvironmentFailure
 from include.ingestion.ports import Ports
 from include.ingestion.reconcile.look import Scope
 from include.ingestion.reconcile.reconcile import Reconciled, reconcile
@@ -188,6 +189,20 @@ def test_lost_and_damaged_objects_of_a_dimension_are_made_again_with_the_recorde
     assert said(check(shop, "product", Scope(date=DAY))) == []
     shop.land("product", "r.csv", product(5, price="10.00", updated="2026-03-20"))
     shop.drain("product")
+    shop.proven()
+
+
+def test_a_lost_object_of_a_dimension_is_named_by_the_batches_that_read_it_and_condemns_no_file(listing: Shop) -> None:
+    shop = listing
+    newest = state_of_products(shop)[-1]
+    shop.store.delete(shop.bucket, newest["key"])
+    shop.land("product", "r.csv", product(5, price="10.00", updated="2026-03-20"))
+    shop.land("sales", "a.csv", fact())
+    for feed in ("product", "product", "product", "product", "sales"):
+        with pytest.raises(EnvironmentFailure, match=rf"{newest['key']}, which batch \d+ reads, is gone.*`sluice reconcile product --all`"):
+            shop.drain(feed)
+    assert [one.repaired for one in check(shop, "product", Scope()).findings if one.severity == "difference"] == [True]
+    shop.drain("product", "sales")
     shop.proven()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
+import grpc
 import pytest
 from pyspark.errors import PySparkException, PythonException
 from pyspark.sql import SparkSession
@@ -58,13 +59,16 @@ def test_an_error_of_the_java_side_is_one_sentence_too(spark: SparkSession) -> N
         (PySparkException("[INVALID_HANDLE.SESSION_CLOSED] The handle is invalid."), session.SessionUnusable),
         (PySparkException("[INVALID_HANDLE.SESSION_CHANGED] The server restarted."), session.SessionUnusable),
         (PySparkException("[PATH_NOT_FOUND] Path does not exist: s3a://bucket/x\n\nJVM stacktrace: ..."), EnvironmentFailure),
-        (PythonException("our evaluation is wrong"), PythonException),
+        (PythonException("our evaluation is wrong"), session.EvaluationFailed),
+        (PySparkException("[CAST_INVALID_INPUT] The value 'C1' of the type STRING"), EnvironmentFailure),
+        (grpc.RpcError("java.lang.NumberFormatException: For input string: C1"), EnvironmentFailure),
     ],
 )
 def test_what_spark_says_is_told_apart(raised: Exception, becomes: type[Exception]) -> None:
     with pytest.raises(becomes) as caught, session.translated(SparkSettings("sc://here:1")):
         raise raised
     assert "\n" not in str(caught.value)
+    assert "C1" not in str(caught.value)
 
 
 def test_a_closed_session_is_followed_by_the_next_generation_and_a_forgotten_one_by_itself() -> None:

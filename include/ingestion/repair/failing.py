@@ -1,16 +1,20 @@
-"""Work that fails: an outage, which is nobody's fault, or a file that cannot be worked on, told apart by asking the services."""
+"""Work that fails: an outage or a damaged object of ours, which is no file's fault, or a file that cannot be worked on.
+
+They are told apart by asking the services and by looking at what the job reads.
+"""
 
 from __future__ import annotations
 
-import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.ingestion import keys
 from include.ingestion.errors import EnvironmentFailure, SluiceError
 
 if TYPE_CHECKING:
+    from include.ingestion.batch import Batch
     from include.ingestion.feed import FeedSpec
     from include.ingestion.ports import Ports
 
@@ -73,14 +77,34 @@ def outage(ports: Ports) -> EnvironmentFailure | None:
     return None
 
 
-def described(error: Exception) -> str:
-    """An error in words that hold no value of a row: its own sentence where it is ours, else its kind and where it was raised.
+def damaged_input(ports: Ports, batch: Batch, request: Any) -> EnvironmentFailure | None:
+    """The first object that a batch's job reads and that is not as it was written, or None, also while S3 does not answer.
 
-    >>> described(ValueError("C1093826151"))
-    'ValueError'
+    Bronze of the batch is compared with what its gate wrote; of everything else that the request names it is asked whether it is there.
     """
-    if isinstance(error, SluiceError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
+    written = {ref.key: (ref.size, ref.etag) for file in (*batch.files, *batch.superseded) for ref in file.bronze}
+    with suppress(EnvironmentFailure):
+        for key in _texts(request):
+            feed = keys.feed_of_rows(key)
+            if feed is None:
+                continue
+            there = ports.store.head(ports.bucket, key)
+            if there is None:
+                harm = "is gone"
+            elif written.get(key, (there.size, there.etag)) != (there.size, there.etag):
+                harm = "holds other bytes than its gate wrote"
+            else:
+                continue
+            what = f"s3://{ports.bucket}/{key}, which batch {batch.number} reads, {harm}"
+            mend = f"`sluice reconcile {feed} --all` makes it again or says why it cannot, see docs/runbooks/ledger-and-bucket.md"
+            return EnvironmentFailure("S3", what, mend)
+    return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)

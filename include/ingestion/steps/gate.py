@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from include.ingestion.errors import EnvironmentFailure, LeaseLost
 from include.ingestion.feed import FeedSpec
 from include.ingestion.file import LedgerFile
+from include.ingestion.logs import described
 from include.ingestion.ports import Ports
-from include.ingestion.repair.failing import WorkFailed, described, outage
+from include.ingestion.repair.failing import WorkFailed, outage
 from include.ingestion.run import Run
 from include.ingestion.verdict import Verdict
 

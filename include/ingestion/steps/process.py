@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from include.ingestion import keys
-from include.ingestion.batch import Attempt, Batch
+from include.ingestion.batch import Attempt
 from include.ingestion.errors import EnvironmentFailure, LeaseLost
 from include.ingestion.feed import FeedSpec
 from include.ingestion.group import for_feed
+from include.ingestion.logs import described
 from include.ingestion.ports import Ports
-from include.ingestion.repair.failing import WorkFailed, described, outage
+from include.ingestion.repair.failing import WorkFailed, damaged_input, outage
 from include.ingestion.run import Run
 
 
@@ -63,12 +65,18 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
         )
         if batch.reference_version is None and spec.without_reference:
             ports.say(spec.without_reference)
+        folder = keys.attempt_folder(spec.name, batch.number, attempt.number)
+        request: dict[str, Any] = {}
         try:
-            manifest_key = _run_job(ports, spec, batch, attempt)
+            request = ports.results.request(batch, attempt)
+            ports.store.put(ports.bucket, keys.in_attempt(folder, "request.json"), json.dumps(request).encode())
+            ports.job.run(ports.results.job, request)
         except LeaseLost:
             raise
         except Exception as failed:
-            raise attempt_failed(ports, spec, run, token, attempt, failed) from failed
+            cause = damaged_input(ports, batch, request) or failed
+            raise attempt_failed(ports, spec, run, token, attempt, cause) from failed
+        manifest_key = keys.in_attempt(folder, "manifest.json")
         return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key, spec.name)
 
 
@@ -80,12 +88,3 @@ def attempt_failed(ports: Ports, spec: FeedSpec, run: Run, token: int, attempt: 
         ports.ledger.end_attempt(spec, attempt, "failed", what)
         return down
     return WorkFailed(spec, ports.ledger.batch_failed(spec, token, run, attempt, what), f"batch {attempt.batch} failed: {what}")
-
-
-def _run_job(ports: Ports, spec: FeedSpec, batch: Batch, attempt: Attempt) -> str:
-    """Ask the feed's job for its results under the attempt's folder; the manifest's key."""
-    folder = keys.attempt_folder(spec.name, batch.number, attempt.number)
-    request = ports.results.request(batch, attempt)
-    ports.store.put(ports.bucket, keys.in_attempt(folder, "request.json"), json.dumps(request).encode())
-    ports.job.run(ports.results.job, request)
-    return keys.in_attempt(folder, "manifest.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ from include.ingestion.run import Run
 
 Cursor = psycopg.Cursor[DictRow]
 
+_QUOTING_LINES = re.compile(r"\n\s*(?:DETAIL|CONTEXT|LINE \d+|HINT|STATEMENT|WHERE):", re.IGNORECASE)
+_QUOTED_INPUT = re.compile(r"(invalid input [^:]*|[^:]* out of range[^:]*|malformed [^:]*): \".*\"", re.DOTALL)
 # A server that is starting, stopping, out of connections, memory or disk: nothing the caller did, and it may pass.
 _PASSING = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -72,9 +75,23 @@ def check_token(cursor: Cursor, spec: FeedSpec, token: int) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a broken connection or an ailing server into `EnvironmentFailure`."""
+    """Turn a broken connection or an ailing server into `EnvironmentFailure`, and take values of rows out of what others say."""
     try:
         yield
     except _PASSING as failed:
-        what = " ".join(str(failed).split()) or type(failed).__name__
-        raise EnvironmentFailure("PostgreSQL", what) from failed
+        what = " ".join(without_values(str(failed)).split()) or type(failed).__name__
+        raise EnvironmentFailure("PostgreSQL", what) from None
+    except psycopg.Error as failed:
+        raise type(failed)(without_values(str(failed))) from None
+
+
+def without_values(said: str) -> str:
+    r"""What PostgreSQL says, without the lines in which it quotes rows and statements: errors end in logs, and values never may.
+
+    >>> without_values('null value in column "n"\nDETAIL:  Failing row contains (7, Ann).\nCONTEXT:  COPY found, line 3: "Ann"')
+    'null value in column "n"'
+    >>> without_values('invalid input syntax for type bigint: "Ann"')
+    'invalid input syntax for type bigint: "..."'
+    """
+    first = _QUOTING_LINES.split(said, maxsplit=1)[0].strip()
+    return _QUOTED_INPUT.sub(r'\1: "..."', first)

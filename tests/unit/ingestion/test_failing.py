@@ -9,7 +9,8 @@ import pytest
 
 from include.feeds.transactions.spec import TRANSACTIONS
 from include.ingestion.errors import EnvironmentFailure, ObjectGone
-from include.ingestion.repair.failing import Failed, WorkFailed, described, outage
+from include.ingestion.logs import described
+from include.ingestion.repair.failing import Failed, WorkFailed, outage
 
 
 def services(down: str = "") -> Any:
