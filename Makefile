@@ -1,7 +1,7 @@
 # Sluice: `make help` explains every target. Each sets up what it needs by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench bench-sales bench-finance crash-certificate down clean
+.PHONY: help setup run test check bench bench-sales bench-finance crash-certificate compose-test bench-workers down clean
 
 BIN := .venv/bin
 
@@ -18,8 +18,8 @@ run: setup ## Start the services, produce transactions, let Airflow ingest them,
 	@$(BIN)/sluice run $${TRANSACTIONS:+--transactions "$$TRANSACTIONS"} $${IMPORTANCE:+--importance "$$IMPORTANCE"} \
 		$${RATE:+--rate "$$RATE"} $${CHUNKS:+--chunks "$$CHUNKS"}
 
-test: setup ## Run all tests, against services of their own (.sluice/test) that end with them. ARGS=... goes to pytest.
-	@SLUICE_STATE='$(CURDIR)/.sluice/test' $(BIN)/pytest $(ARGS)
+test: setup ## Run all tests, in two processes, against services of their own (.sluice/test*) that end with them. ARGS=... goes to pytest.
+	@SLUICE_STATE='$(CURDIR)/.sluice/test' $(BIN)/pytest --numprocesses auto --no-loadscope-reorder $(ARGS)
 
 check: setup ## Lint, format, types, architecture, dependencies, generated documents: what CI runs before the tests.
 	@$(BIN)/ruff check .
@@ -28,6 +28,8 @@ check: setup ## Lint, format, types, architecture, dependencies, generated docum
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/python scripts/docs.py --check
+	@$(BIN)/hadolint Dockerfile deploy/versitygw/Dockerfile
+	@$(BIN)/shellcheck scripts/*.sh deploy/*.sh deploy/bin/*.sh .ci/run
 
 bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, and print one table. Takes a while.
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -40,6 +42,12 @@ bench-finance: setup ## Measure N=1000000 events of finance by stage beside plai
 
 crash-certificate: setup ## Kill whatever works, KILLS=1000 times, and compare with an undisturbed run. SEED=, FEED=sales|finance, ARGS=--help.
 	@$(BIN)/python -m certificate --kills $${KILLS:-1000} --seed $${SEED:-1} --feed $${FEED:-transactions} $(ARGS)
+
+compose-test: setup ## Build docker-compose.yaml's images, bring all up, run the main job, kill, compare, take down. CHUNKS=60, S3=versitygw, ARGS=--help.
+	@$(BIN)/python -m deploy.trial --chunks $${CHUNKS:-60} $${S3:+--s3 $$S3} $(ARGS)
+
+bench-workers: setup ## Measure batches on docker-compose.yaml's Spark cluster with one worker and with two, and print one table. ARGS=--help.
+	@$(BIN)/python -m deploy.trial.workers $(ARGS)
 
 down: ## Stop the services; data stays.
 	@scripts/down.sh

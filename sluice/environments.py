@@ -11,6 +11,7 @@ from sluice.services.state import PROJECT
 
 FOLDER = PROJECT / "config" / "environments"
 NEEDED = ("SLUICE_BUCKET", "PGHOST", "PGDATABASE", "PGUSER")
+SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "SPARK_CONNECT_AUTHENTICATE_TOKEN")
 _SECRET = ("PASSWORD", "SECRET", "ACCESS_KEY", "TOKEN")
 
 
@@ -50,7 +51,26 @@ def with_settings(variables: Mapping[str, str], folder: Path = FOLDER) -> dict[s
     """
     path = settings_file(environment_of(variables), folder)
     said = read_settings(path) if path.is_file() else {}
-    return said | dict(variables)
+    return with_secret_files(said | dict(variables))
+
+
+def with_secret_files(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, and each secret NAME that they lack from the file that NAME_FILE names.
+
+    Raises:
+        UsageError: the file cannot be read, or is empty.
+    """
+    found = dict(variables)
+    for name in SECRETS:
+        if name in found or not (path := variables.get(f"{name}_FILE")):
+            continue
+        try:
+            found[name] = Path(path).read_text().rstrip("\n")
+        except OSError as failed:
+            raise UsageError(f"{name}_FILE={path} cannot be read: {failed.strerror}") from failed
+        if not found[name]:
+            raise UsageError(f"{name}_FILE={path} is empty: put the secret into it")
+    return found
 
 
 def read_settings(path: Path) -> dict[str, str]:
@@ -67,7 +87,7 @@ def read_settings(path: Path) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise UsageError(f"{path}, line {number} is no NAME=value")
-        if any(word in name for word in _SECRET):
+        if any(word in name for word in _SECRET) and not name.endswith("_FILE"):
             raise UsageError(f"{path}, line {number}: {name} is a secret; set it as a variable or in an Airflow connection, not in a file")
         found[name] = value
     return found

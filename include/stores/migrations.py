@@ -69,14 +69,7 @@ def migrate(connection: psycopg.Connection, folder: Path = FOLDER) -> list[str]:
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         connection.execute(_HISTORY)
-        applied: dict[int, str] = dict(connection.execute("select number, sha256 from schema_migration").fetchall())
-        newest = max(applied, default=0)
-        if newest > len(known):
-            raise MigrationRefused(f"the ledger is at migration {newest}, this code knows {len(known)}: use the newer release")
-        for migration in known[:newest]:
-            if applied[migration.number] != migration.sha256:
-                raise MigrationRefused(f"{migration.name} was changed after it was applied; migrations only go forward: add a new one")
-        pending = known[newest:]
+        pending = _pending(known, dict(connection.execute("select number, sha256 from schema_migration").fetchall()))
         for migration in pending:
             connection.execute(migration.text.encode())
             connection.execute(
@@ -84,3 +77,47 @@ def migrate(connection: psycopg.Connection, folder: Path = FOLDER) -> list[str]:
                 (migration.number, migration.name, migration.sha256),
             )
     return [migration.name for migration in pending]
+
+
+def planned(connection: psycopg.Connection, folder: Path = FOLDER) -> list[str]:
+    """What `migrate` would do, as sentences; nothing is changed, and nobody is waited for.
+
+    Raises:
+        MigrationRefused: as `migrate` would.
+    """
+    known = migrations(folder)
+    found = connection.execute("select to_regclass('schema_migration')").fetchone()
+    if found is None or found[0] is None:
+        rows: list[tuple[int, str]] = []
+    else:
+        rows = connection.execute("select number, sha256 from schema_migration").fetchall()
+    pending = _pending(known, dict(rows))
+    at = f"the ledger is at migration {len(rows)}, this code at {len(known)}"
+    if not pending:
+        return [f"{at}: nothing to do"]
+    return [f"{at}; one transaction would apply:", *(f"  {migration.name}: {_subject(migration)}" for migration in pending)]
+
+
+def _pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
+    """The migrations that were not applied yet, where those that were are this code's."""
+    newest = max(applied, default=0)
+    if newest > len(known):
+        raise MigrationRefused(f"the ledger is at migration {newest}, this code knows {len(known)}: use the newer release")
+    for migration in known[:newest]:
+        if applied[migration.number] != migration.sha256:
+            raise MigrationRefused(f"{migration.name} was changed after it was applied; migrations only go forward: add a new one")
+    return known[newest:]
+
+
+def _subject(migration: Migration) -> str:
+    r"""What the first comment of a migration says.
+
+    >>> _subject(Migration(1, "0001_a.sql", "-- The ledger:\n-- every file.\n\ncreate table a ();"))
+    'The ledger: every file.'
+    """
+    lines = []
+    for line in migration.text.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return " ".join(lines)

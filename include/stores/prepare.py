@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from include.feeds import FEEDS
 from include.ingestion import keys
+from include.ingestion.errors import EnvironmentFailure
 from include.stores.migrations import migrate
 
 if TYPE_CHECKING:
     import psycopg
+    from mypy_boto3_s3.client import S3Client
 
     from include.ingestion.feed import FeedSpec
+    from include.stores.settings import S3Settings
 
 
 def prepare_ledger(connection: psycopg.Connection, bucket: str) -> list[str]:
@@ -32,3 +37,23 @@ def add_feed(connection: psycopg.Connection, spec: FeedSpec, bucket: str) -> Non
            where not exists (select from feed_source where feed = %(feed)s)""",
         {"feed": spec.name, "bucket": bucket, "prefix": keys.landing(spec.name)},
     )
+
+
+def prepare_bucket(client: S3Client, where: S3Settings) -> bool:
+    """See that the bucket is there; whether it had to be made.
+
+    Raises:
+        EnvironmentFailure: S3 does not answer, or does not let us look or make it.
+    """
+    try:
+        try:
+            client.head_bucket(Bucket=where.bucket)
+            return False
+        except ClientError as answer:
+            if answer.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+        abroad = {} if where.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": where.region}}
+        client.create_bucket(Bucket=where.bucket, **abroad)  # type: ignore[arg-type]
+        return True
+    except (BotoCoreError, ClientError) as failed:
+        raise EnvironmentFailure("S3", f"the bucket {where.bucket} at {where.endpoint or 'AWS'} cannot be prepared: {failed}") from failed

@@ -8,6 +8,7 @@ import sys
 import click
 import typer
 
+from include.ingestion import logs
 from include.ingestion.errors import SluiceError
 
 EPILOG = (
@@ -39,6 +40,7 @@ def _assemble() -> typer.Typer:
         quarantine,
         reconcile,
         reference,
+        roles,
         run,
         sales,
         services,
@@ -48,6 +50,7 @@ def _assemble() -> typer.Typer:
     for module in (services, airflow, run, generate, produce, ingest, backfill, files, reconcile, ledger):
         app.add_typer(module.app)
     app.add_typer(reference.app, name="reference")
+    app.add_typer(roles.app, name="roles")
     app.add_typer(quarantine.app, name="quarantine")
     app.add_typer(batches.app, name="batch")
     app.add_typer(batches.feeds, name="feed")
@@ -59,6 +62,7 @@ def _assemble() -> typer.Typer:
 
 def main() -> None:
     """Run a command; whatever Sluice can explain is one sentence on stderr and an exit code that means something."""
+    logs.put_in()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a log keeps the order in which things were said
     try:
         code = _assemble()(standalone_mode=False)
@@ -68,7 +72,7 @@ def main() -> None:
         wrong.show()
         code = wrong.exit_code
     except SluiceError as failed:
-        print(f"sluice: {failed}", file=sys.stderr)
+        print(logs.without_secrets(f"sluice: {failed}"), file=sys.stderr)
         code = failed.exit_code
     except KeyboardInterrupt:
         print("sluice: stopped; the next run goes on from here", file=sys.stderr)

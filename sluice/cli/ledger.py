@@ -13,16 +13,35 @@ app = typer.Typer()
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be applied, and change nothing.")] = False,
+) -> None:
     """Bring the ledger to this release: apply new migrations, add new feeds. Safe to repeat; `sluice up` does it too."""
+    from include.stores.migrations import planned
     from include.stores.open import ledger_connection
     from include.stores.prepare import prepare_ledger
     from sluice.runtime import settings
 
     where = settings()
     with ledger_connection(where.ledger) as connection:
+        if plan:
+            for step in planned(connection):
+                print(step)
+            return
         applied = prepare_ledger(connection, where.s3.bucket)
     print(f"applied {', '.join(applied)}" if applied else "the ledger is up to date")
+
+
+@app.command()
+def bucket() -> None:
+    """Make the bucket that the settings name, if it is not there."""
+    from include.stores.open import s3_client
+    from include.stores.prepare import prepare_bucket
+    from sluice.runtime import settings
+
+    where = settings().s3
+    made = prepare_bucket(s3_client(where), where)
+    print(f"s3://{where.bucket} {'was made' if made else 'is there'}")
 
 
 @app.command()

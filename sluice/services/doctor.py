@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 import psutil
 
 from include.ingestion.errors import SluiceError
-from sluice.services import jars, process, s3proxy
+from sluice.services import jars, process, s3proxy, secrecy
 from sluice.services.airflow import AIRFLOW_PASSWORD
 from sluice.services.errors import Unhealthy
 from sluice.services.java import find_java
@@ -51,7 +52,7 @@ class Finding:
 def examine(state: State, services: Sequence[Service]) -> Iterator[Finding]:
     """All checks, in the order in which a problem in one explains those after it."""
     yield _guarded("environment", _environment)
-    for check in (_user, _python, _java, _postgres, _jars, _disk, _memory, _clock, _attributes):
+    for check in (_user, _python, _java, _postgres, _jars, _disk, _memory, _clock, _attributes, _settings, _passwords):
         yield _guarded(check.__name__.strip("_"), lambda check=check: check(state))  # type: ignore[misc]
     if not state.exists:
         yield Finding("services", Verdict.NOTE, f"there are none yet in {state.root}", "run `sluice up`")
@@ -164,6 +165,29 @@ def _attributes(state: State) -> Finding:
         return Finding("file attributes", Verdict.FINE, "the S3 server's folder holds them")
     remedy = "put the state on ext4, xfs or btrfs (SLUICE_STATE); here what killed uploads leave behind stays, under names no feed reads"
     return Finding("file attributes", Verdict.NOTE, f"the file system of {state.root} keeps no user attributes", remedy)
+
+
+def _settings(state: State) -> Finding:
+    """Settings are read by many and end in version control; a secret is a file of its own, a variable or a connection."""
+    files = [state.project / ".env", *sorted((state.project / "config" / "environments").glob("*.env"))]
+    if found := secrecy.plain_secrets_in(files):
+        remedy = "take them out and change them: secrets are files (NAME_FILE), variables or Airflow connections; docs/deploy.md"
+        return Finding("settings", Verdict.WRONG, f"secrets in plain text: {', '.join(found)}", remedy)
+    return Finding("settings", Verdict.FINE, "no secret in plain text")
+
+
+def _passwords(state: State) -> Finding:
+    """Those of the embedded services, of the compose deployment of this checkout, and of this shell."""
+    deployed = Path(os.environ.get("SLUICE_SECRETS") or state.project / "deploy" / "secrets")
+    said = {name: os.environ[name] for name in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD") if os.environ.get(name)}
+    known = secrecy.secrets_in(state.root / "secrets") | secrecy.secrets_in(deployed) | said
+    if found := secrecy.weak_ones(known):
+        return Finding(
+            "passwords", Verdict.WRONG, "; ".join(found), "replace them: delete the file and make it anew, at least 16 random characters"
+        )
+    if deployed.is_dir() and stat.S_IMODE(deployed.stat().st_mode) & 0o077:
+        return Finding("passwords", Verdict.WRONG, f"{deployed} is open to other users", f"chmod 700 {deployed}")
+    return Finding("passwords", Verdict.FINE, f"{len(known)} looked at, none is short or a default")
 
 
 def _secrets(state: State) -> Finding:

@@ -1,17 +1,20 @@
 """Services for the tests: all of them, once a session, in a state directory of their own, from nothing.
 
 A developer who names running services with SLUICE_TEST_STATE (such as `.sluice`) saves the minute they take; tests that kill or move
-services are skipped then.
+services are skipped then. SLUICE_TEST_S3 is the address of another S3 than the embedded one, whose keys AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY are; Spark is then one of the test's own process, since the embedded server knows one store only.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -30,6 +33,16 @@ from tests.integration.world import world
 __all__ = ["market", "shop", "trade", "world"]
 
 REUSED = os.environ.get("SLUICE_TEST_STATE")
+ANOTHER_S3 = (
+    {
+        "AWS_ENDPOINT_URL_S3": os.environ["SLUICE_TEST_S3"],
+        "AWS_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
+        "SPARK_REMOTE": "local[2]",
+    }
+    if os.environ.get("SLUICE_TEST_S3")
+    else {}
+)
 
 
 @pytest.fixture(scope="session")
@@ -54,31 +67,37 @@ def _told_to_the_command(state: State) -> Iterator[State]:
 
 @contextmanager
 def _folder_of_this_session() -> Iterator[Path]:
-    """`.sluice/test`; while another session has it, a folder that goes away at the end."""
+    """`.sluice/test`; while other sessions have that, `.sluice/test-2` and so on."""
     folder = PROJECT / ".sluice"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "test.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            another = folder / f"test-{os.getpid()}"
-            yield another
-            shutil.rmtree(another)
-        else:
-            yield folder / "test"
+    for name in itertools.chain(["test"], map("test-{}".format, itertools.count(2))):
+        with (folder / f"{name}.lock").open("w") as lock:
+            if _locked(lock):
+                yield folder / name
+                return
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
 def services(state: State) -> dict[str, str]:
     """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
-    bring_up(state, without_airflow(state))
-    return environment(state)
+    bring_up(state, (Postgres(state),) if ANOTHER_S3 else without_airflow(state))
+    return environment(state) | ANOTHER_S3
 
 
 @pytest.fixture(scope="session")
 def with_airflow(services: dict[str, str], state: State) -> dict[str, str]:
     """Airflow too. Tests that want it come last, so that it does not take its share of the machine from all others."""
     assert services
+    if ANOTHER_S3:
+        pytest.skip("the embedded Airflow knows the embedded store alone")
     bring_up(state, all_services(state))
     return environment(state)
 
@@ -86,8 +105,8 @@ def with_airflow(services: dict[str, str], state: State) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def stores(state: State) -> dict[str, str]:
     """PostgreSQL and S3 alone, for tests that need no others."""
-    bring_up(state, (Postgres(state), S3Proxy(state)))
-    return environment(state)
+    bring_up(state, (Postgres(state),) if ANOTHER_S3 else (Postgres(state), S3Proxy(state)))
+    return environment(state) | ANOTHER_S3
 
 
 @pytest.fixture(scope="session")
@@ -103,10 +122,6 @@ def database(stores: dict[str, str], state: State) -> Iterator[str]:
             connection.execute(f"drop database {name} with (force)".encode())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: "with_airflow" in getattr(item, "fixturenames", ()))
-
-
 @pytest.fixture(scope="module")
 def apart(services: dict[str, str], database: str) -> dict[str, str]:
     """Running services with the database of this session's tests in place of the ledger's."""
@@ -116,6 +131,6 @@ def apart(services: dict[str, str], database: str) -> dict[str, str]:
 @pytest.fixture
 def own_services(services: dict[str, str]) -> dict[str, str]:
     """Services that a test may kill."""
-    if REUSED:
+    if REUSED or ANOTHER_S3:
         pytest.skip("services that a developer uses are not killed")
     return services

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from sluice.services.state import PROJECT
+from tests.integration import debian
 
 PACKAGES = ("mariadb-server-core", "mariadb-server", "mariadb-common", "libmariadb3", "liburing2", "libpmem1", "libndctl6", "libdaxctl1")
 PACKAGES = (*PACKAGES, "libnuma1", "libaio1")
-
-
-class NotToBeHad(Exception):
-    """Why there is no MariaDB here."""
 
 
 def server() -> tuple[Path, dict[str, str]]:
@@ -31,23 +27,8 @@ def server() -> tuple[Path, dict[str, str]]:
     installed = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if installed:
         return Path(installed), dict(os.environ)
-    folder = PROJECT / ".sluice" / "mariadb"
-    binary = folder / "root" / "usr" / "sbin" / "mariadbd"
-    if not binary.is_file():
-        unpack(folder)
-    libraries = ":".join(map(str, (folder / "root" / "usr" / "lib").glob("*-linux-gnu")))
-    return binary, {**os.environ, "LD_LIBRARY_PATH": libraries}
-
-
-def unpack(folder: Path) -> None:
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise NotToBeHad("no mariadbd is installed, and this is no Debian to fetch its packages from")
-    folder.mkdir(parents=True, exist_ok=True)
-    fetched = subprocess.run(["apt-get", "download", *PACKAGES], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
-    if fetched.returncode:
-        raise NotToBeHad(f"no mariadbd is installed, and apt-get cannot fetch its packages: {fetched.stderr.strip().splitlines()[-1:]}")
-    for package in folder.glob("*.deb"):
-        subprocess.run(["dpkg", "-x", str(package), str(folder / "root")], check=True)
+    root = debian.unpacked("mariadb", PACKAGES)
+    return root / "usr" / "sbin" / "mariadbd", {**os.environ, "LD_LIBRARY_PATH": debian.libraries(root)}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from sluice.services.postgres import SUPERUSER, connect
 from sluice.services.state import LEDGER_USER, State
 from tests import naive_finance as naive
 from tests.integration import mariadb
+from tests.integration.debian import NotToBeHad
 from tests.integration.market import NOON, Market, fund, stock
 
 STOCKS, FUNDS = naive.STOCKS, naive.FUNDS
@@ -31,7 +32,7 @@ def url(request: pytest.FixtureRequest, market: Market, state: State, tmp_path: 
     if request.param == "mariadb":
         try:
             mariadb.server()
-        except mariadb.NotToBeHad as why:
+        except NotToBeHad as why:
             pytest.skip(f"NOT RUN: {why}")
         with mariadb.running(tmp_path / "m") as made:
             yield made

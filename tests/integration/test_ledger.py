@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,9 +14,9 @@ from include.ingestion.errors import FeedBusy, FeedPaused, LeaseLost, UsageError
 from include.ingestion.file import FileStamp
 from include.ingestion.lifecycle import FOLLOWS, State
 from include.stores.ledger import PostgresLedger
-from include.stores.migrations import MigrationRefused, migrate
+from include.stores.migrations import MigrationRefused, migrate, migrations, planned
 from include.stores.open import ledger_connection
-from sluice.runtime import now
+from sluice.runtime import new_id, now
 from tests.integration.world import DAY, World
 
 
@@ -156,6 +158,60 @@ def test_migrating_twice_changes_nothing_and_an_edited_or_newer_ledger_is_refuse
         connection.execute("insert into schema_migration (number, name, sha256) values (999, 'later', '')")
         with pytest.raises(MigrationRefused, match="use the newer release"):
             migrate(connection)
+
+
+def test_a_plan_says_what_would_be_applied_and_changes_nothing(world: World, tmp_path: Path) -> None:
+    for migration in migrations():
+        (tmp_path / migration.name).write_text(migration.text)
+    later = len(migrations()) + 1
+    (tmp_path / f"{later:04d}_later.sql").write_text("-- Something\n-- later.\n\ncreate table later (a int);\n")
+    with ledger_connection(world.where.ledger) as connection:
+        assert planned(connection) == [f"the ledger is at migration {later - 1}, this code at {later - 1}: nothing to do"]
+        assert planned(connection, tmp_path) == [
+            f"the ledger is at migration {later - 1}, this code at {later}; one transaction would apply:",
+            f"  {later:04d}_later.sql: Something later.",
+        ]
+        assert connection.execute("select to_regclass('later')").fetchone() == (None,)
+        connection.execute("create schema nothing_yet")
+        connection.execute("set search_path to nothing_yet")
+        said = planned(connection)
+        assert said[0] == f"the ledger is at migration 0, this code at {later - 1}; one transaction would apply:"
+        assert said[1] == "  0001_ledger.sql: The ledger: every file, its state, every change of state, every batch. It never forgets."
+        assert len(said) == later
+        assert connection.execute("select to_regclass('schema_migration')").fetchone() == (None,)
+    assert world.sluice("migrate", "--plan").stdout.endswith("nothing to do\n")
+
+
+def test_a_ledger_newer_than_the_code_is_refused_by_the_command_too(world: World) -> None:
+    newer = len(migrations()) + 1
+    world.ledger.rows("insert into schema_migration (number, name, sha256) values (%s, 'later', '') returning 1", (newer,))
+    for words in (("migrate",), ("migrate", "--plan")):
+        refused = world.sluice(*words, check=1)
+        assert refused.stderr == f"sluice: the ledger is at migration {newer}, this code knows {newer - 1}: use the newer release\n"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("select %s::bigint", 'invalid input syntax for type bigint: "..."'),
+        (
+            "insert into merchant_transaction_counts select %s, 1 from generate_series(1, 2) returning 1",
+            "duplicate key value violates unique",
+        ),
+        ("insert into merchant_transaction_counts values (%s, -1) returning 1", "violates check constraint"),
+        ("insert into reconciliation_finding select %s from nowhere", 'relation "nowhere" does not exist'),
+    ],
+)
+def test_an_error_of_postgresql_names_the_rule_and_no_value(world: World, statement: str, said: str) -> None:
+    canary = f"canary{new_id()}"  # a traceback quotes the lines of this file
+    with pytest.raises(psycopg.Error) as refused:
+        world.ledger.rows(statement, (canary,))
+    assert said in str(refused.value)
+    told = "".join(traceback.format_exception(refused.value))
+    assert canary not in told
+    with pytest.raises(psycopg.Error) as refused, world.ledger.transaction() as cursor:
+        cursor.execute(statement.encode(), (canary,))
+    assert canary not in "".join(traceback.format_exception(refused.value))
 
 
 def test_every_table_and_view_of_the_ledger_says_what_it_is_for(world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from include.feeds.parquet import parquet_bytes, parquet_table
 from include.ingestion.past.backfill import reprocess
 from include.ingestion.past.comparison import Comparison, Kind, ReplayDiffers
 from tests import naive_sales as naive
-from tests.integration.shop import DAY, FEEDS, Shop
-from tests.sales_streams import stream
+from tests.integration.shop import DAY, Shop
 
 D = Decimal
 
@@ -141,16 +139,6 @@ def test_dimensions_that_come_after_their_facts_settle_what_was_unknown_before_t
     assert [row[1] for row in shop.table("finding where kind = 'product_name_shared'", "*")] == ["sugar"]
     keys = {key: shop.table(f"dim_{key} order by 1, valid_from", f"id, {key}_key") for key in ("store", "product")}
     assert keys == {"store": [(2, 2)], "product": [(5, 1), (9, 4)]}
-
-
-@pytest.mark.parametrize("seed", [3, 4])
-def test_a_stream_of_all_five_feeds_gives_the_naive_evaluations_cells_in_whatever_batches_it_comes(shop: Shop, seed: int) -> None:
-    shop.live_through(stream(seed, files=24), random.Random(seed))
-    found = shop.proven()
-    assert found.unresolved
-    assert found.warnings
-    assert found.changes
-    assert any(file["state"] == "superseded" for feed in FEEDS for file in shop.ledger.list_files(feed))
 
 
 def test_a_backup_holds_the_marts_and_a_restored_ledger_catches_up_to_what_was_delivered(shop: Shop, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.feeds.transactions.reference import WEIGHTS, mean_of_means, merged, sums, weights
@@ -39,6 +39,7 @@ def as_tuples(found: pa.Table) -> list[tuple[str, str, int]]:
     return [(row["customer"], row["merchant"], row["weight_nano"]) for row in found.to_pylist()]
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_weights_are_those_of_the_definition_in_order_of_merchant_and_customer(rows: list[Row]) -> None:
     found = weights(sums(table(rows)))
@@ -46,6 +47,7 @@ def test_weights_are_those_of_the_definition_in_order_of_merchant_and_customer(r
     assert found.schema == WEIGHTS
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(ROWS, st.integers(1, 5), st.randoms())
 def test_neither_the_pieces_nor_the_order_of_the_rows_matter(rows: list[Row], size: int, random: st.DrawFn) -> None:
     whole = weights(sums(table(rows)))

@@ -58,3 +58,17 @@ def test_the_doctor_says_which_environment_is_meant_and_what_it_lacks(monkeypatc
     monkeypatch.delenv("PGHOST")
     assert (_environment().verdict, _environment().told) == (Verdict.FINE, "dev: the embedded services")
     assert [read_settings(settings_file(one)) for one in Environment] == [{}, {}, {}]
+
+
+def test_a_spark_server_without_tls_on_a_private_network_is_sent_the_token_as_a_header() -> None:
+    said = settings({**SAID, "SPARK_REMOTE": "sc://spark:15002/;use_ssl=false", "SPARK_CONNECT_AUTHENTICATE_TOKEN": "t"}).spark
+    assert (said.url, said.token) == ("sc://spark:15002/;use_ssl=false", "t")
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "cannot be read: No such file"), ("\n", "is empty")])
+def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: str | None, why: str) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=f"PGPASSWORD_FILE=.*secret {why}"):
+        with_settings({"PGPASSWORD_FILE": str(path)}, tmp_path)

@@ -1,0 +1,108 @@
+"""`make compose-test`, or `python -m deploy.trial --help`: exits 0 when everything that is said on each line was seen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from deploy.trial import main_job, refusals, s3_roles, secrecy
+from deploy.trial.deployment import Deployment
+from deploy.trial.engine import HOME, PROJECT, Engine, on_an_engine
+
+VERSION = "trial"
+FOLDER = PROJECT / ".sluice" / "trial"
+S3PROXY = "s3proxy"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An S3 implementation that the trial runs on: by files beside docker-compose.yaml, and settings."""
+
+    files: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[str, ...] = secrecy.IMAGES
+    knows_users: bool = False
+
+
+STORES = {
+    S3PROXY: Store(),
+    "versitygw": Store(
+        ("deploy/compose.versitygw.yaml",),
+        {"AWS_ENDPOINT_URL_S3": "http://versitygw:7070"},
+        (*secrecy.IMAGES, "sluice-versitygw"),
+        knows_users=True,
+    ),
+}
+
+
+def main() -> int:
+    """Build, bring up, work, hurt, compare, look for what must not be seen, take down."""
+    asked = argparse.ArgumentParser(prog="python -m deploy.trial", description=__doc__)
+    asked.add_argument("--chunks", type=int, default=60, help="chunks of 10,000 rows that are landed, one a second")
+    asked.add_argument("--s3", choices=STORES, default=S3PROXY, help="the store; versitygw knows users and enforces their policies")
+    asked.add_argument("--keep", action="store_true", help="leave the deployment up (with an engine that was there before)")
+    asked.add_argument("--forget-engine", action="store_true", help="delete the engine of our own, with all its images, at the end")
+    given = asked.parse_args()
+    code = on_an_engine("compose-test", lambda found: _try(found, given.chunks, given.s3, keep=given.keep))
+    if code:
+        return code
+    if given.forget_engine:
+        shutil.rmtree(HOME, ignore_errors=True)
+    print("compose-test: passed")
+    return 0
+
+
+def _try(found: Engine, chunks: int, s3: str, *, keep: bool) -> None:
+    store = STORES[s3]
+    shutil.rmtree(FOLDER / "secrets", ignore_errors=True)  # those of users of a store that is gone
+    deployment = Deployment(found, FOLDER, {"SLUICE_VERSION": VERSION, **store.settings}, store.files)
+    deployment.take_down()
+    try:
+        _step("docker compose config", lambda: deployment.asked("config", "--quiet") or "as it should be")
+        _step("build", lambda: deployment.compose("--profile", "*", "build") and secrecy.images(deployment, VERSION, store.images))
+        if store.knows_users:
+            _step("users of S3", lambda: s3_roles.make(deployment))
+        _step("up", deployment.bring_up)
+        _step("up once more, with init", lambda: _up_again(deployment))
+        _step("the main job, with kills", lambda: main_job.run(deployment, chunks, print))
+        _step("backup and restore", lambda: main_job.restored(deployment, chunks))
+        _step("CeleryExecutor, with a kill", lambda: main_job.celery(deployment, chunks, print))
+        _step("roles of Airflow", lambda: refusals.airflow(deployment))
+        _step("roles of the ledger", lambda: refusals.ledger(deployment))
+        if store.knows_users:
+            _step("roles of S3", lambda: s3_roles.run(deployment))
+        _step("networks", lambda: refusals.networks(deployment))
+        _step("containers", lambda: secrecy.containers(deployment))
+        _step("secrets", lambda: secrecy.closed(deployment.secrets))
+        _step("logs", lambda: secrecy.logs(deployment))
+        _step("spark-submit", lambda: main_job.submitted(deployment, chunks))
+        _step("logs once more", lambda: secrecy.logs(deployment))
+    except AssertionError:
+        (FOLDER / "failed.log").write_text(deployment.logs_so_far())
+        raise
+    finally:
+        if not keep:
+            deployment.take_down()
+
+
+def _up_again(deployment: Deployment) -> str:
+    said = deployment.bring_up()
+    times = deployment.asked("logs", "init").count("init: done")
+    assert times == 2, f"init was to run twice and did {times} times"
+    return said
+
+
+def _step(name: str, work: Callable[[], object]) -> None:
+    begun = time.monotonic()
+    seen = work()
+    told = json.dumps(seen) if isinstance(seen, dict) else str(seen)
+    print(f"compose-test: {name}: {told} ({time.monotonic() - begun:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

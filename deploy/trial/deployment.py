@@ -1,0 +1,139 @@
+"""One deployment of docker-compose.yaml under a name of its own: its settings, its secrets, its containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deploy.trial.engine import PROJECT, Engine
+from sluice.services.secrecy import secrets_in
+from sluice.services.state import LOOPBACK, free_port
+
+NAME = "sluice-trial"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+Found = TypeVar("Found")
+_UP_SECONDS = "600"
+
+
+class Deployment:
+    """Everything it keeps on this machine lies below `folder`, its volumes with the engine."""
+
+    def __init__(self, engine: Engine, folder: Path, settings: Mapping[str, str], files: Sequence[str] = ()) -> None:
+        self._engine = engine
+        self._files: list[str] = []
+        for file in ("docker-compose.yaml", *files):
+            self.use(file)
+        self.folder = folder
+        self.secrets = folder / "secrets"
+        self.exchange = folder / "exchange"
+        self.exchange.mkdir(parents=True, exist_ok=True)
+        self.exchange.chmod(0o777)  # the containers' user is another one than ours
+        self.url = f"http://{LOOPBACK}:{(port := free_port())}"
+        self._settings = {
+            "COMPOSE_PROJECT": NAME,
+            "SLUICE_SECRETS": str(self.secrets),
+            "SLUICE_EXCHANGE": str(self.exchange),
+            "AIRFLOW_PORT": str(port),
+            "AIRFLOW_URL": self.url,
+            **({"SLUICE_BASE": engine.base} if engine.base else {}),
+            **({"SLUICE_CA": str(CERTIFICATES)} if CERTIFICATES.is_file() else {}),
+            **settings,
+        }
+        self.make_secrets()
+
+    def make_secrets(self) -> None:
+        """Make what is missing, and anew what is put together from others."""
+        told = os.environ | self._settings
+        subprocess.run(["sh", "deploy/make-secrets.sh", self.secrets], cwd=PROJECT, env=told, check=True, capture_output=True)
+        self.__dict__.pop("all_secrets", None)
+
+    def compose(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = ["docker", "compose", "--env-file", "/dev/null", "--project-directory", str(PROJECT), *self._files, *words]
+        return subprocess.run(command, env={**self._engine.environment, **self._settings}, cwd=PROJECT, check=check, text=True, **options)
+
+    def bring_up(self) -> str:
+        """Bring everything up and wait until all is healthy or, for what ends, done."""
+        done = self.compose("up", "--detach", "--wait", "--wait-timeout", _UP_SECONDS, check=False, capture_output=True)
+        assert done.returncode == 0, f"it does not come up: {done.stderr[-2000:]}"
+        return f"{len(self.containers())} containers, all healthy or done"
+
+    def take_down(self) -> None:
+        """Remove every container, network and volume that has its name."""
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", check=False)
+
+    def asked(self, *words: str) -> str:
+        """What a compose command prints."""
+        done = self.compose(*words, check=False, capture_output=True)
+        assert done.returncode == 0, f"docker compose {' '.join(words)}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
+        return str(done.stdout)
+
+    def docker(self, *words: str) -> str:
+        return self._engine.docker(*words, capture_output=True).stdout
+
+    def sluice(self, *words: str) -> str:
+        """The command, in a container of its own."""
+        return self.asked("run", "--rm", "--no-TTY", "cli", "sluice", *words)
+
+    def producer(self, *words: str) -> str:
+        """A program with the keys of who may land files and nothing else."""
+        return self.asked("run", "--rm", "--no-TTY", "producer", *words)
+
+    def secret(self, name: str) -> str:
+        return (self.secrets / name).read_text()
+
+    @cached_property
+    def all_secrets(self) -> dict[str, str]:
+        """Every secret by name, but for files that are put together from others."""
+        return secrets_in(self.secrets)
+
+    def change(self, **settings: str) -> None:
+        """Other settings from the next command on, as if .env was edited."""
+        self._settings |= settings
+
+    def use(self, file: str) -> None:
+        """Another compose file beside the others from the next command on."""
+        self._files += ["--file", file]
+
+    # -- containers -----------------------------------------------------------------------------------------------------
+
+    def containers(self) -> list[str]:
+        return self.asked("ps", "--all", "--quiet").split()
+
+    def inspected(self, service: str) -> dict[str, Any]:
+        container = self.asked("ps", "--all", "--quiet", service).strip()
+        found: dict[str, Any] = json.loads(self.docker("inspect", container))[0]
+        return found
+
+    def kill_inside(self, service: str) -> None:
+        """Kill whatever runs in a container. The engine finds it dead; `docker kill` would count as a wish to stop it."""
+        self.compose("exec", "--no-TTY", service, "sh", "-c", "kill -9 -1", check=False, capture_output=True)
+
+    def restarts(self, service: str) -> int:
+        return int(self.inspected(service)["RestartCount"])
+
+    def logs_so_far(self) -> str:
+        """What the containers have printed, whatever state they are in."""
+        return str(self.compose("logs", "--no-color", "--timestamps", check=False, capture_output=True).stdout)
+
+    def logs(self) -> str:
+        """What every container has printed, what Airflow keeps of its tasks, and what Spark's executors have said."""
+        said = [self.asked("logs", "--no-color", "--timestamps")]
+        kept = {"airflow-api-server": "/opt/airflow/logs -type f", **{f"spark-worker-{n}": "/var/lib/spark -name std*" for n in (1, 2)}}
+        for service, where in kept.items():
+            said.append(self.asked("exec", "--no-TTY", service, "sh", "-c", f"set -f; find {where} -exec cat {{}} +"))
+        return "\n".join(said)
+
+
+def until(look: Callable[[], Found | None], what: str, seconds: float = 180) -> Found:
+    """What `look` answers once that is something."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{seconds:.0f} s passed and still not: {what}"
+        time.sleep(1.0)
+    return found
