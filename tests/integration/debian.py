@@ -36,8 +36,9 @@ def unpacked(name: str, packages: Sequence[str] = ()) -> Path:
 
 
 def libraries(root: Path) -> str:
-    """What LD_LIBRARY_PATH must be for a program that was unpacked there."""
-    return ":".join(map(str, (root / "usr" / "lib").glob("*-linux-gnu")))
+    """What LD_LIBRARY_PATH must be for a program that was unpacked there: some libraries know others by the folder of an installation."""
+    found = {library.parent for pattern in ("*.so*", "*/*.so*") for library in root.glob(f"**/lib/*-linux-gnu/{pattern}")}
+    return ":".join(map(str, sorted(found)))
 
 
 def _lacking(name: str) -> list[str]:
