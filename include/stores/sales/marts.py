@@ -15,27 +15,16 @@ create temporary table put (seq bigint, customer_id bigint, store_id bigint, sal
 create temporary table paid (store_id bigint, sales_month date, sales_person_id bigint, incentive numeric(38, 2)) on commit drop;
 """
 
-_CUSTOMERS = """
-merge into sales.customer_month m
-using (select customer_id, sales_month, sum(rows) as rows, sum(total_sales) as total_sales from put
-       where customer_id is not null group by 1, 2) p
-on (m.customer_id, m.sales_month) = (p.customer_id, p.sales_month)
+_MART = """
+merge into sales.{mart} m
+using (select {key}, sales_month, sum(rows) as rows, sum(total_sales) as total_sales from put where {key} is not null group by 1, 2) p
+on (m.{key}, m.sales_month) = (p.{key}, p.sales_month)
 when matched and m.rows + p.rows = 0 then delete
 when matched then update set rows = m.rows + p.rows, total_sales = m.total_sales + p.total_sales
 when not matched and p.rows <> 0 then
-    insert (customer_id, sales_month, rows, total_sales) values (p.customer_id, p.sales_month, p.rows, p.total_sales)
+    insert ({key}, sales_month, rows, total_sales) values (p.{key}, p.sales_month, p.rows, p.total_sales)
 """
-
-_PRODUCTS = """
-merge into sales.product_month m
-using (select product_name, sales_month, sum(rows) as rows, sum(total_sales) as total_sales from put
-       where product_name is not null group by 1, 2) p
-on (m.product_name, m.sales_month) = (p.product_name, p.sales_month)
-when matched and m.rows + p.rows = 0 then delete
-when matched then update set rows = m.rows + p.rows, total_sales = m.total_sales + p.total_sales
-when not matched and p.rows <> 0 then
-    insert (product_name, sales_month, rows, total_sales) values (p.product_name, p.sales_month, p.rows, p.total_sales)
-"""
+_MARTS = {"customer_month": "customer_id", "product_month": "product_name"}
 
 _FILES = """
 insert into sales.fact_file (file_id, sales_month, seq, rows, total_sales)
@@ -95,8 +84,8 @@ def publish_sums(transaction: Cursor, batch: Batch, sums: Spooled, at: dt.dateti
     copy_in(transaction, "put", "seq, customer_id, store_id, sales_person_id, product_name, sales_month, rows, total_sales", sums.pieces())
     transaction.execute("create index on put (seq)")
     transaction.execute("analyze put")
-    transaction.execute(_CUSTOMERS)
-    transaction.execute(_PRODUCTS)
+    for mart, key in _MARTS.items():
+        transaction.execute(_MART.format(mart=mart, key=key).encode())
     transaction.execute("delete from sales.fact_file where file_id = any(%s)", ([old.file_id for old in batch.superseded],))
     transaction.execute(_FILES, ([file.seq for file in batch.files], [file.file_id for file in batch.files]))
     changed = sum(_publish_sellers(transaction, file.seq, file.file_id, at) for file in batch.files)
