@@ -28,7 +28,7 @@ check: setup ## Lint, format, types, architecture, dependencies, generated docum
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
 	@$(BIN)/python scripts/docs.py --check
-	@$(BIN)/hadolint Dockerfile deploy/versitygw/Dockerfile
+	@$(BIN)/hadolint Dockerfile deploy/go/Dockerfile
 	@$(BIN)/shellcheck scripts/*.sh deploy/*.sh deploy/bin/*.sh .ci/run
 
 bench: setup ## Measure catch-up, pace, growth, gate and memory beside a peer, and print one table. Takes a while.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from deploy.trial import main_job, refusals, s3_roles, secrecy
+from deploy.trial import main_job, refusals, s3_roles, secrecy, vault
 from deploy.trial.deployment import Deployment
 from deploy.trial.engine import HOME, PROJECT, Engine, on_an_engine
 
@@ -45,10 +45,11 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="python -m deploy.trial", description=__doc__)
     asked.add_argument("--chunks", type=int, default=60, help="chunks of 10,000 rows that are landed, one a second")
     asked.add_argument("--s3", choices=STORES, default=S3PROXY, help="the store; versitygw knows users and enforces their policies")
+    asked.add_argument("--vault", action="store_true", help="at last, Airflow's connections from HashiCorp Vault, which is built first")
     asked.add_argument("--keep", action="store_true", help="leave the deployment up (with an engine that was there before)")
     asked.add_argument("--forget-engine", action="store_true", help="delete the engine of our own, with all its images, at the end")
     given = asked.parse_args()
-    code = on_an_engine("compose-test", lambda found: _try(found, given.chunks, given.s3, keep=given.keep))
+    code = on_an_engine("compose-test", lambda found: _try(found, given))
     if code:
         return code
     if given.forget_engine:
@@ -57,8 +58,8 @@ def main() -> int:
     return 0
 
 
-def _try(found: Engine, chunks: int, s3: str, *, keep: bool) -> None:
-    store = STORES[s3]
+def _try(found: Engine, given: argparse.Namespace) -> None:
+    store, chunks = STORES[given.s3], given.chunks
     shutil.rmtree(FOLDER / "secrets", ignore_errors=True)  # those of users of a store that is gone
     deployment = Deployment(found, FOLDER, {"SLUICE_VERSION": VERSION, **store.settings}, store.files)
     deployment.take_down()
@@ -81,12 +82,15 @@ def _try(found: Engine, chunks: int, s3: str, *, keep: bool) -> None:
         _step("secrets", lambda: secrecy.closed(deployment.secrets))
         _step("logs", lambda: secrecy.logs(deployment))
         _step("spark-submit", lambda: main_job.submitted(deployment, chunks))
+        if given.vault:
+            _step("Vault", lambda: vault.opened(deployment))
+            _step("connections from Vault", lambda: vault.worked_from(deployment, chunks))
         _step("logs once more", lambda: secrecy.logs(deployment))
     except AssertionError:
         (FOLDER / "failed.log").write_text(deployment.logs_so_far())
         raise
     finally:
-        if not keep:
+        if not given.keep:
             deployment.take_down()
 
 

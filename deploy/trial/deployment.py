@@ -19,6 +19,7 @@ NAME = "sluice-trial"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 Found = TypeVar("Found")
 _UP_SECONDS = "600"
+_CLEAR = "\x1b[2K"  # compose 2.26 begins lines so, also where nobody looks at them
 
 
 class Deployment:
@@ -51,6 +52,14 @@ class Deployment:
         """Make what is missing, and anew what is put together from others."""
         told = os.environ | self._settings
         subprocess.run(["sh", "deploy/make-secrets.sh", self.secrets], cwd=PROJECT, env=told, check=True, capture_output=True)
+        self.__dict__.pop("all_secrets", None)
+
+    def keep_secret(self, name: str, value: str) -> None:
+        """Put a secret that the deployment made itself among the others."""
+        path = self.secrets / name
+        path.unlink(missing_ok=True)
+        path.write_text(value)
+        path.chmod(0o444)
         self.__dict__.pop("all_secrets", None)
 
     def compose(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -105,17 +114,17 @@ class Deployment:
     def containers(self) -> list[str]:
         return self.asked("ps", "--all", "--quiet").split()
 
-    def inspected(self, service: str) -> dict[str, Any]:
-        container = self.asked("ps", "--all", "--quiet", service).strip()
-        found: dict[str, Any] = json.loads(self.docker("inspect", container))[0]
-        return found
+    def kill_inside(self, service: str, number: int = 1) -> None:
+        """Kill whatever runs in a service's container. The engine finds it dead; `docker kill` would count as a wish to stop it."""
+        self.compose("exec", "--no-TTY", "--index", str(number), service, "sh", "-c", "kill -9 -1", check=False, capture_output=True)
 
-    def kill_inside(self, service: str) -> None:
-        """Kill whatever runs in a container. The engine finds it dead; `docker kill` would count as a wish to stop it."""
-        self.compose("exec", "--no-TTY", service, "sh", "-c", "kill -9 -1", check=False, capture_output=True)
+    def restarts(self, service: str, number: int = 1) -> int:
+        return int(json.loads(self.docker("inspect", f"{NAME}-{service}-{number}"))[0]["RestartCount"])
 
-    def restarts(self, service: str) -> int:
-        return int(self.inspected(service)["RestartCount"])
+    def logs_of(self, service: str, number: int = 1) -> str:
+        """What one container of a service has printed, each line after the instant at which it did."""
+        said = self.asked("logs", "--no-color", "--no-log-prefix", "--timestamps", "--index", str(number), service)
+        return said.replace(_CLEAR, "")
 
     def logs_so_far(self) -> str:
         """What the containers have printed, whatever state they are in."""

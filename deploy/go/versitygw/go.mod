@@ -1,4 +1,4 @@
-module sluice/deploy/versitygw
+module sluice/deploy/go/versitygw
 
 go 1.26
 
