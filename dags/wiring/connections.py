@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-
 from include.ingestion import logs
 from include.ingestion.errors import UsageError
 from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
-from plugins.landing.connection import S3_CONNECTION, s3_settings
+from plugins.landing.connection import S3_CONNECTION, connection_named, s3_settings
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -24,15 +21,15 @@ _POSTGRES_PORT = 5432
 
 
 def s3() -> S3Settings:
-    return s3_settings(BaseHook.get_connection(S3_CONNECTION))
+    return s3_settings(connection_named(S3_CONNECTION))
 
 
 def ledger() -> LedgerSettings:
-    return ledger_settings(BaseHook.get_connection(LEDGER_CONNECTION))
+    return ledger_settings(connection_named(LEDGER_CONNECTION))
 
 
 def spark() -> SparkSettings:
-    return spark_settings(BaseHook.get_connection(SPARK_CONNECTION))
+    return spark_settings(connection_named(SPARK_CONNECTION))
 
 
 def target(name: str) -> sqlalchemy.URL:
@@ -41,13 +38,7 @@ def target(name: str) -> sqlalchemy.URL:
     Raises:
         UsageError: there is no such connection, or it names no database.
     """
-    try:
-        return target_url(BaseHook.get_connection(name))
-    except AirflowNotFoundException:
-        raise UsageError(
-            f"there is no Airflow connection {name}: add it under Admin → Connections, with the database that results are brought to; "
-            "see docs/runbooks/finance.md"
-        ) from None
+    return target_url(connection_named(name, "docs/runbooks/finance.md"))
 
 
 def target_url(connection: Connection) -> sqlalchemy.URL:

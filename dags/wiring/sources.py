@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, Param, get_current_context, task
+from airflow.sdk import Param, get_current_context, task
 
 from dags.wiring import connections
 from dags.wiring.failures import explained, record_failure
@@ -19,6 +19,7 @@ from dags.wiring.ports import new_id, now, say
 from include.feeds import feed_named
 from include.ingestion import keys
 from include.ingestion.errors import UsageError
+from plugins.landing.connection import connection_named
 
 if TYPE_CHECKING:
     import psycopg
@@ -134,7 +135,7 @@ def _opened(params: Mapping[str, Any]) -> Iterator[tuple[Source, ObjectStore, ps
     from sluice.produce.sources import source
 
     store = S3Store(s3_client(connections.s3()))
-    credentials = service_account(BaseHook.get_connection(params["gcp_conn_id"])) if params["gcp_conn_id"] else None
+    credentials = service_account(connection_named(params["gcp_conn_id"])) if params["gcp_conn_id"] else None
     with ledger_connection(connections.ledger()) as ledger:
         yield source(params["source"], credentials=credentials, store=store), store, ledger
 

@@ -1,8 +1,12 @@
-"""What the Airflow connection `sluice_s3` says, as settings: the trigger and the tasks read it in the same words."""
+"""How an Airflow connection is had, and what `sluice_s3` says, as settings: the trigger and the tasks read it in the same words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.ingestion import logs
 from include.ingestion.errors import UsageError
@@ -12,6 +16,23 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 S3_CONNECTION = "sluice_s3"
+
+
+def connection_named(name: str, see: str = "docs/deploy.md") -> Connection:
+    """The connection of that name, from wherever Airflow has it.
+
+    Args:
+        see: The page that says what it holds.
+
+    Raises:
+        UsageError: there is none. Airflow says so too when its secrets backend is sealed, out of reach or refuses it.
+    """
+    try:
+        return BaseHook.get_connection(name)
+    except AirflowNotFoundException:
+        backend = conf.get("secrets", "backend", fallback="").rpartition(".")[2]
+        lacking = f" ({backend} has none, does not answer or refuses Airflow)" if backend else ""
+        raise UsageError(f"there is no Airflow connection {name}{lacking}: add it under Admin → Connections; see {see}") from None
 
 
 def s3_settings(connection: Connection) -> S3Settings:

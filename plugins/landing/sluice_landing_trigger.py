@@ -14,14 +14,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from include.feeds import feed_named
 from include.ingestion import keys, logs
 from include.ingestion.errors import SluiceError
 from include.ingestion.steps.discover import recent
-from plugins.landing.connection import S3_CONNECTION, s3_settings
+from plugins.landing.connection import S3_CONNECTION, connection_named, s3_settings
 
 if TYPE_CHECKING:
     from include.ingestion.file import FileStamp
@@ -92,7 +91,7 @@ class LandingTrigger(BaseEventTrigger):
         from include.stores.open import s3_client
         from include.stores.s3 import S3Store
 
-        settings = s3_settings(BaseHook.get_connection(self.connection))
+        settings = s3_settings(connection_named(self.connection))
         return S3Store(s3_client(settings)), settings.bucket
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -117,7 +118,17 @@ def test_a_target_without_a_database_or_a_dialect_says_what_to_add(conn_type: st
         target_url(connection(conn_type, host="warehouse", schema=schema))
 
 
-def test_a_connection_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("", "there is no Airflow connection {}: add it under Admin → Connections; see docs/"),
+        (
+            "airflow.providers.hashicorp.secrets.vault.VaultBackend",
+            "there is no Airflow connection {} (VaultBackend has none, does not answer or refuses Airflow): add it under Admin",
+        ),
+    ],
+)
+def test_a_connection_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, backend: str, said: str) -> None:
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -127,5 +138,13 @@ def test_a_connection_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch
         raise AirflowNotFoundException(f"The conn_id `{name}` isn't defined")
 
     monkeypatch.setattr(BaseHook, "get_connection", lacks)
-    with pytest.raises(UsageError, match="there is no Airflow connection elsewhere: add it under Admin"):
-        connections.target("elsewhere")
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", backend)
+    asked = {
+        "elsewhere": lambda: connections.target("elsewhere"),
+        "sluice_s3": connections.s3,
+        "sluice_ledger": connections.ledger,
+        "sluice_spark": connections.spark,
+    }
+    for name, ask in asked.items():
+        with pytest.raises(UsageError, match=re.escape(said.format(name))):
+            ask()
