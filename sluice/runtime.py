@@ -60,13 +60,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
 def settings_from(variables: Mapping[str, str]) -> Settings:
     """Read the variables that `sluice env` prints; what is secret among them is kept out of every log."""
     read = Settings(
-        s3=S3Settings(
-            bucket=variables["SLUICE_BUCKET"],
-            endpoint=variables.get("AWS_ENDPOINT_URL_S3"),
-            access_key=variables.get("AWS_ACCESS_KEY_ID"),
-            secret_key=variables.get("AWS_SECRET_ACCESS_KEY"),
-            region=variables.get("AWS_DEFAULT_REGION", "us-east-1"),
-        ),
+        s3=S3Settings.from_variables(variables["SLUICE_BUCKET"], variables),
         ledger=LedgerSettings(
             host=variables["PGHOST"],
             port=int(variables.get("PGPORT", "5432")),

@@ -23,13 +23,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     from include.stores.settings import S3Settings
 
     name, bucket, request_key = arguments
-    settings = S3Settings(
-        bucket=bucket,
-        endpoint=environment.get("AWS_ENDPOINT_URL_S3"),
-        access_key=environment.get("AWS_ACCESS_KEY_ID"),
-        secret_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        region=environment.get("AWS_DEFAULT_REGION", "us-east-1"),
-    )
+    settings = S3Settings.from_variables(bucket, environment)
     logs.hide(settings.access_key, settings.secret_key)
     store = S3Store(s3_client(settings))
     job = job_named(name)

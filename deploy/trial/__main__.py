@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from deploy.trial import main_job, refusals, s3_roles, secrecy, vault
-from deploy.trial.deployment import Deployment
-from deploy.trial.engine import HOME, PROJECT, Engine, on_an_engine
+from deploy.trial.deployment import FOLDER, VERSION, Deployment
+from deploy.trial.engine import HOME, Engine, on_an_engine
 
-VERSION = "trial"
-FOLDER = PROJECT / ".sluice" / "trial"
 S3PROXY = "s3proxy"
 
 

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deploy.trial.engine import PROJECT, Engine
+from sluice.deployment.passwords import keep
 from sluice.services.secrecy import secrets_in
 from sluice.services.state import LOOPBACK, free_port
 
 NAME = "sluice-trial"
+FOLDER = PROJECT / ".sluice" / "trial"
+VERSION = "trial"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 Found = TypeVar("Found")
 _UP_SECONDS = "600"
@@ -56,10 +59,7 @@ class Deployment:
 
     def keep_secret(self, name: str, value: str) -> None:
         """Put a secret that the deployment made itself among the others."""
-        path = self.secrets / name
-        path.unlink(missing_ok=True)
-        path.write_text(value)
-        path.chmod(0o444)
+        keep(self.secrets / name, value)
         self.__dict__.pop("all_secrets", None)
 
     def compose(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -165,7 +165,7 @@ def ingested(deployment: Deployment, chunks: int) -> dict[str, Any]:
 def submitted(deployment: Deployment, chunks: int) -> dict[str, Any]:
     """More chunks by spark-submit: Connect is stopped, and each task is a driver of its own on the same cluster."""
     words = ("run", "--rm", "--no-TTY", "--no-deps", "spark-connect", "python", "-m", "sluice.deployment.spark", "submit")
-    (deployment.secrets / "spark_connection.json").write_text(deployment.asked(*words))
+    deployment.keep_secret("spark_connection.json", deployment.asked(*words))
     deployment.make_secrets()
     deployment.asked("stop", "spark-connect")
     deployment.use("deploy/compose.submit.yaml")

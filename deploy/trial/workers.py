@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from deploy.trial.deployment import Deployment
-from deploy.trial.engine import PROJECT, Engine, on_an_engine
+from deploy.trial.deployment import FOLDER, VERSION, Deployment
+from deploy.trial.engine import Engine, on_an_engine
 
-FOLDER = PROJECT / ".sluice" / "trial"
 WORKERS = ("spark-worker-1", "spark-worker-2")
 SPARK = (*WORKERS, "spark-connect")
 NEEDED = ("postgres", "s3", "init", "spark-master", *SPARK)
@@ -141,7 +140,7 @@ def main() -> int:
 
     def measure(found: Engine) -> None:
         shutil.rmtree(FOLDER / "secrets", ignore_errors=True)
-        print(run(Deployment(found, FOLDER, {"SLUICE_VERSION": "trial", "CLI_MEMORY": "6g"}), given.repeats, BATCHES, print))
+        print(run(Deployment(found, FOLDER, {"SLUICE_VERSION": VERSION, "CLI_MEMORY": "6g"}), given.repeats, BATCHES, print))
 
     return on_an_engine("bench-workers", measure)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -14,6 +15,17 @@ class S3Settings:
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     region: str = "us-east-1"
+
+    @classmethod
+    def from_variables(cls, bucket: str, variables: Mapping[str, str]) -> S3Settings:
+        """A bucket in the service that AWS's own variables name."""
+        return cls(
+            bucket=bucket,
+            endpoint=variables.get("AWS_ENDPOINT_URL_S3"),
+            access_key=variables.get("AWS_ACCESS_KEY_ID"),
+            secret_key=variables.get("AWS_SECRET_ACCESS_KEY"),
+            region=variables.get("AWS_DEFAULT_REGION", cls.region),
+        )
 
 
 @dataclass(frozen=True)

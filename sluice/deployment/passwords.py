@@ -6,8 +6,7 @@ from pathlib import Path
 
 from include.ingestion.errors import UsageError
 from include.stores.roles import Role
-
-SHORTEST = 16
+from sluice.services.secrecy import SHORTEST
 
 
 def passwords_of(folder: Path) -> dict[str, str]:
@@ -25,3 +24,11 @@ def passwords_of(folder: Path) -> dict[str, str]:
         if len(found[role.value]) < SHORTEST:
             raise UsageError(f"{path} holds a password of less than {SHORTEST} characters: delete it and run deploy/make-secrets.sh")
     return found
+
+
+def keep(path: Path, secret: str) -> None:
+    """Write a secret as deploy/make-secrets.sh does: the folder is closed, the containers that the file is mounted into can read it."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(secret)
+    new.chmod(0o444)
+    new.replace(path)

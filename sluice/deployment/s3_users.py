@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from include.ingestion.errors import UsageError
+from sluice.deployment.passwords import keep
 from sluice.environments import with_secret_files
 
 WRITTEN_FOR = "arn:aws:s3:::sluice"
@@ -52,17 +53,9 @@ def _new_keys(iam: Any, user: str, secrets: Path, name: str) -> bool:
     for old in known:
         iam.delete_access_key(UserName=user, AccessKeyId=old)
     pair = iam.create_access_key(UserName=user)["AccessKey"]
-    _write(key, pair["AccessKeyId"])
-    _write(secret, pair["SecretAccessKey"])
+    keep(key, pair["AccessKeyId"])
+    keep(secret, pair["SecretAccessKey"])
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    """As deploy/make-secrets.sh does it: the folder is closed, the file can be read by the containers that it is mounted into."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    new.chmod(0o444)
-    new.replace(path)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -51,13 +51,6 @@ def authenticated(secret: str) -> dict[str, str]:
 def connect_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """The Connect server as the driver of all jobs, on the cluster that SPARK_MASTER names."""
     said = with_secret_files(variables)
-    s3 = S3Settings(
-        bucket=said["SLUICE_BUCKET"],
-        endpoint=said.get("AWS_ENDPOINT_URL_S3") or None,
-        access_key=said.get("AWS_ACCESS_KEY_ID"),
-        secret_key=said.get("AWS_SECRET_ACCESS_KEY"),
-        region=said.get("AWS_DEFAULT_REGION", S3Settings.region),
-    )
     return {
         "spark.master": said["SPARK_MASTER"],
         "spark.app.name": "sluice",
@@ -68,7 +61,7 @@ def connect_settings(variables: Mapping[str, str]) -> dict[str, str]:
         "spark.driver.blockManager.port": str(BLOCK_PORT),
         **_driver(said),
         **SERVER,
-        **jars_and_store(s3),
+        **jars_and_store(S3Settings.from_variables(said["SLUICE_BUCKET"], said)),
     }
 
 

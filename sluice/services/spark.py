@@ -142,7 +142,7 @@ def jars_and_store(s3: S3Settings) -> dict[str, str]:
         "retry.interval": "200ms",
         "connection.establish.timeout": "5s",
     }
-    if s3.endpoint is not None:
+    if s3.endpoint:
         plain = not s3.endpoint.startswith("https")
         store |= {"endpoint": s3.endpoint, "path.style.access": "true", "connection.ssl.enabled": str(not plain).lower()}
     if s3.access_key is not None and s3.secret_key is not None:
