@@ -32,8 +32,7 @@ RUN --mount=type=secret,id=ca,target=/run/ca.crt --mount=type=cache,target=/root
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi \
     && /opt/uv/bin/uv sync --frozen --no-dev --extra production --no-install-project
 COPY jars.lock ./
-COPY include/__init__.py include/
-COPY include/ingestion/__init__.py include/ingestion/errors.py include/ingestion/
+COPY include/__init__.py include/errors.py include/
 COPY sluice/__init__.py sluice/
 COPY sluice/services/__init__.py sluice/services/errors.py sluice/services/jars.py sluice/services/java.py sluice/services/state.py sluice/services/
 RUN --mount=type=secret,id=ca,target=/run/ca.crt \
@@ -48,6 +47,7 @@ COPY sluice sluice
 COPY dags dags
 COPY plugins plugins
 COPY config config
+COPY hatch_build.py ./
 RUN --mount=type=secret,id=ca,target=/run/ca.crt --mount=type=cache,target=/root/.cache/uv \
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi \
     && /opt/uv/bin/uv sync --frozen --no-dev --extra production \

@@ -13,7 +13,7 @@ from airflow.sdk import dag
 from dags.wiring.data_docs import EVERY_TEN_MINUTES, data_docs_params
 from dags.wiring.data_docs import data_docs as pages_of
 from dags.wiring.defaults import DAG_DEFAULTS
-from include.feeds import FEEDS
+from include.domains import FEEDS
 
 
 @dag(schedule=EVERY_TEN_MINUTES, params=data_docs_params(), tags=["quality"], doc_md=__doc__, **DAG_DEFAULTS)

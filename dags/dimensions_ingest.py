@@ -21,10 +21,7 @@ from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.ingest import ingest_in_turn
 from dags.wiring.landing import as_it_lands
 from dags.wiring.params import ingest_params
-from include.feeds.customer.spec import CUSTOMER
-from include.feeds.product.spec import PRODUCT
-from include.feeds.sales_team.spec import SALES_TEAM
-from include.feeds.store.spec import STORE
+from include.domains.sales.feeds import CUSTOMER, PRODUCT, SALES_TEAM, STORE
 
 DIMENSIONS = (CUSTOMER, STORE, PRODUCT, SALES_TEAM)
 

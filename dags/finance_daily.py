@@ -19,8 +19,7 @@ from airflow.sdk import dag
 
 from dags.wiring.daily import after_midnight, daily_in_turn, daily_params
 from dags.wiring.defaults import DAG_DEFAULTS
-from include.feeds.mutual_funds.spec import MUTUAL_FUNDS
-from include.feeds.stocks.spec import STOCKS
+from include.domains.finance.feeds import MUTUAL_FUNDS, STOCKS
 
 BOTH = (STOCKS, MUTUAL_FUNDS)
 

@@ -20,8 +20,7 @@ from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.ingest import ingest_in_turn
 from dags.wiring.landing import as_it_lands
 from dags.wiring.params import ingest_params
-from include.feeds.mutual_funds.spec import MUTUAL_FUNDS
-from include.feeds.stocks.spec import STOCKS
+from include.domains.finance.feeds import MUTUAL_FUNDS, STOCKS
 
 BOTH = (STOCKS, MUTUAL_FUNDS)
 

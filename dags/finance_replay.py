@@ -13,8 +13,7 @@ from airflow.sdk import dag
 
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.replay import replay, replay_params
-from include.feeds.mutual_funds.spec import MUTUAL_FUNDS
-from include.feeds.stocks.spec import STOCKS
+from include.domains.finance.feeds import MUTUAL_FUNDS, STOCKS
 
 REPLAYED = (STOCKS, MUTUAL_FUNDS)
 

@@ -18,8 +18,7 @@ from airflow.sdk import dag
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.published import published_asset
 from dags.wiring.send import send_params, send_tables
-from include.feeds.mutual_funds.spec import MUTUAL_FUNDS
-from include.feeds.stocks.spec import STOCKS
+from include.domains.finance.feeds import MUTUAL_FUNDS, STOCKS
 
 BOTH = (STOCKS, MUTUAL_FUNDS)
 

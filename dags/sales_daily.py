@@ -19,11 +19,7 @@ from airflow.sdk import dag
 
 from dags.wiring.daily import after_midnight, daily_in_turn, daily_params
 from dags.wiring.defaults import DAG_DEFAULTS
-from include.feeds.customer.spec import CUSTOMER
-from include.feeds.product.spec import PRODUCT
-from include.feeds.sales.spec import SALES
-from include.feeds.sales_team.spec import SALES_TEAM
-from include.feeds.store.spec import STORE
+from include.domains.sales.feeds import CUSTOMER, PRODUCT, SALES, SALES_TEAM, STORE
 
 FEEDS_OF_A_DATE = (CUSTOMER, STORE, PRODUCT, SALES_TEAM, SALES)
 

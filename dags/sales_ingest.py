@@ -23,7 +23,7 @@ from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.ingest import ingest
 from dags.wiring.landing import as_it_lands
 from dags.wiring.params import ingest_params
-from include.feeds.sales.spec import SALES
+from include.domains.sales.feeds import SALES
 
 
 @dag(

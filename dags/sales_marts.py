@@ -17,7 +17,7 @@ from airflow.sdk import dag
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.marts import refresh_marts
 from dags.wiring.published import published_asset
-from include.feeds.sales.spec import SALES
+from include.domains.sales.feeds import SALES
 
 
 @dag(schedule=published_asset(SALES.group), tags=["lake", "feed:sales"], doc_md=__doc__, **DAG_DEFAULTS)

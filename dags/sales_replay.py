@@ -14,11 +14,7 @@ from airflow.sdk import dag
 
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.replay import replay, replay_params
-from include.feeds.customer.spec import CUSTOMER
-from include.feeds.product.spec import PRODUCT
-from include.feeds.sales.spec import SALES
-from include.feeds.sales_team.spec import SALES_TEAM
-from include.feeds.store.spec import STORE
+from include.domains.sales.feeds import CUSTOMER, PRODUCT, SALES, SALES_TEAM, STORE
 
 REPLAYED = (SALES, CUSTOMER, STORE, PRODUCT, SALES_TEAM)
 

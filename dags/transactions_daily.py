@@ -16,7 +16,7 @@ from airflow.sdk import dag
 
 from dags.wiring.daily import after_midnight, daily, daily_params
 from dags.wiring.defaults import DAG_DEFAULTS
-from include.feeds.transactions.spec import TRANSACTIONS
+from include.domains.transactions.feeds import TRANSACTIONS
 
 
 @dag(

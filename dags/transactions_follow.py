@@ -15,7 +15,7 @@ from airflow.sdk import dag
 
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.follow import BEGINNING, follow, follow_params
-from include.feeds.transactions.spec import TRANSACTIONS
+from include.domains.transactions.feeds import TRANSACTIONS
 
 
 @dag(

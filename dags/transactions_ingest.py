@@ -18,7 +18,7 @@ from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.ingest import ingest
 from dags.wiring.landing import as_it_lands
 from dags.wiring.params import ingest_params
-from include.feeds.transactions.spec import TRANSACTIONS
+from include.domains.transactions.feeds import TRANSACTIONS
 
 
 @dag(

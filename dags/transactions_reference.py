@@ -12,7 +12,7 @@ from airflow.sdk import dag
 
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.sources import load_reference, source_params
-from include.feeds.transactions.spec import TRANSACTIONS
+from include.domains.transactions.feeds import TRANSACTIONS
 
 
 @dag(schedule=None, params=source_params(), tags=["reference", "feed:transactions"], doc_md=__doc__, **DAG_DEFAULTS)

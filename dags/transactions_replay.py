@@ -13,7 +13,7 @@ from airflow.sdk import dag
 
 from dags.wiring.defaults import DAG_DEFAULTS
 from dags.wiring.replay import replay, replay_params
-from include.feeds.transactions.spec import TRANSACTIONS
+from include.domains.transactions.feeds import TRANSACTIONS
 
 
 @dag(schedule=None, params=replay_params(), tags=["quarantine", "feed:transactions"], doc_md=__doc__, **DAG_DEFAULTS)

@@ -56,12 +56,25 @@ sync_packages() {
     say "packages installed in $(($(date +%s) - begun)) s"
 }
 
+# Compiled once here, while the jars come, instead of in each first process of each kind, or in all of them where PYTHONDONTWRITEBYTECODE is set.
+# Some packages carry templates that are no Python: what cannot be compiled is left as it is.
+compile_bytecode() {
+    .venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib/python3*/site-packages include spark_jobs sluice plugins dags config >/dev/null 2>&1 ||
+        true
+}
+
 if [ -x .venv/bin/sluice ] && [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(inputs)" ]; then exit 0; fi
 
 python=$(find_python)
 say "Python is $python"
 uv=$(find_uv) || { install_uv "$python"; uv=.tools/uv/bin/uv; }
 sync_packages "$python" "$uv"
+compile_bytecode &
+compiling=$!
+trap 'kill "$compiling" 2>/dev/null || true' EXIT
 .venv/bin/python -m sluice.services.jars || exit $?
+say "compiling the packages, so that each start is quick"
+wait "$compiling"
+trap - EXIT
 inputs >"$STAMP"
 say "done"

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from pathlib import Path
 
-from include.ingestion.errors import UsageError
+from include.errors import UsageError
 from sluice.services.state import PROJECT
 
 FOLDER = PROJECT / "config" / "environments"
@@ -32,11 +32,11 @@ def environment_of(variables: Mapping[str, str]) -> Environment:
     Raises:
         UsageError: there is no such environment.
     """
-    said = variables.get("SLUICE_ENV") or Environment.DEV
+    environment_name = variables.get("SLUICE_ENV") or Environment.DEV
     try:
-        return Environment(said)
+        return Environment(environment_name)
     except ValueError:
-        raise UsageError(f"SLUICE_ENV={said} is none of {', '.join(Environment)}") from None
+        raise UsageError(f"SLUICE_ENV={environment_name} is none of {', '.join(Environment)}") from None
 
 
 def settings_file(environment: Environment, folder: Path = FOLDER) -> Path:
@@ -50,8 +50,8 @@ def with_settings(variables: Mapping[str, str], folder: Path = FOLDER) -> dict[s
         UsageError: no such environment; a line of the file that is no setting, or a secret, which belongs elsewhere.
     """
     path = settings_file(environment_of(variables), folder)
-    said = read_settings(path) if path.is_file() else {}
-    return with_secret_files(said | dict(variables))
+    environment_name = read_settings(path) if path.is_file() else {}
+    return with_secret_files(environment_name | dict(variables))
 
 
 def with_secret_files(variables: Mapping[str, str]) -> dict[str, str]:

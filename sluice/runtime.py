@@ -10,21 +10,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from include.ingestion import logs
-from include.ingestion.errors import UsageError
-from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
+from include import logs
+from include.errors import UsageError
+from include.settings import LedgerSettings, S3Settings, SparkSettings
 from sluice.environments import environment_of, lacking, refuse_lacking, with_settings
 
 if TYPE_CHECKING:
-    from include.ingestion.feed import FeedSpec
-    from include.ingestion.file import LedgerFile, ObjectRef
-    from include.ingestion.ports import Gate, Job, ObjectStore, Parents, Ports, Say
-    from include.ingestion.repair.reread import Recount, Reread
-    from include.ingestion.verdict import Verdict
-    from include.stores.ledger import PostgresLedger
+    from include.feed import FeedSpec
+    from include.files.file import LedgerFile, ObjectRef
+    from include.files.fix import Parents
+    from include.files.reread import Recount, Reread
+    from include.files.verdict import Verdict
+    from include.ledger import Ledger
+    from include.logs import Log
+    from include.pipeline.message import JobRequest, Json
+    from include.pipeline.ports import Gate, Ports
+    from include.pipeline.services import Job
+    from include.storage.object_store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -107,19 +112,19 @@ def command_run_id(command: str) -> str:
 
 
 def open_store(where: Settings) -> ObjectStore:
-    from include.stores.open import s3_client
-    from include.stores.s3 import S3Store
+    from include.clients import s3_client
+    from include.storage.s3 import S3Store
 
     return S3Store(s3_client(where.s3))
 
 
 @contextmanager
-def open_ledger(where: Settings) -> Iterator[PostgresLedger]:
+def open_ledger(where: Settings) -> Iterator[Ledger]:
     """The ledger, closed at the end of the block."""
-    from include.stores.ledger import PostgresLedger
-    from include.stores.open import ledger_connection
+    from include.clients import ledger_connection
+    from include.ledger import Ledger
 
-    ledger = PostgresLedger(lambda: ledger_connection(where.ledger))
+    ledger = Ledger(lambda: ledger_connection(where.ledger))
     try:
         yield ledger
     finally:
@@ -127,25 +132,15 @@ def open_ledger(where: Settings) -> Iterator[PostgresLedger]:
 
 
 @contextmanager
-def open_ports(where: Settings, spec: FeedSpec, say: Say, clock: Callable[[], dt.datetime] = now) -> Iterator[Ports]:
+def open_ports(where: Settings, spec: FeedSpec, log: Log, clock: Callable[[], dt.datetime] = now) -> Iterator[Ports]:
     """Everything the steps of a feed act through, on real services."""
-    from include.ingestion.ports import Ports
-    from include.stores.catalogue import results_of, sister_of
+    from include.domains import ports_of
+    from include.pipeline.services import Services
 
     with open_ledger(where) as ledger:
         store = open_store(where)
-        yield Ports(
-            store=store,
-            ledger=ledger,
-            gate=_LateGate(store, where.s3.bucket, ledger),
-            results=results_of(spec, ledger, store, where.s3.bucket, new_id),
-            job=_LateJob(where, store),
-            clock=clock,
-            new_id=new_id,
-            say=say,
-            bucket=where.s3.bucket,
-            sister=sister_of(ledger, store, where.s3.bucket, new_id),
-        )
+        services = Services(store, ledger, _LateJob(where, store), clock, new_id, log, where.s3.bucket)
+        yield ports_of(spec, services, _LateGate(store, where.s3.bucket, ledger.replays))
 
 
 class _LateGate:
@@ -162,8 +157,8 @@ class _LateGate:
 
         return GreatExpectationsGate(self._store, self._bucket, self._parents)
 
-    def judge(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, say: Say) -> list[Verdict]:
-        return self._gate.judge(spec, files, attempt, say)
+    def validate(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, log: Log) -> list[Verdict]:
+        return self._gate.validate(spec, files, attempt, log)
 
     def suite_digest(self, spec: FeedSpec) -> str:
         return self._gate.suite_digest(spec)
@@ -195,5 +190,5 @@ class _LateJob:
     def answers(self) -> None:
         self._runner.answers()
 
-    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._runner.run(name, request)
+    def run(self, request: JobRequest) -> Json:
+        return self._runner.run(request)

@@ -1,49 +1,26 @@
-"""The Spark jobs by name. Adding one: a module in `jobs`, a line below."""
+"""The Spark jobs by name: what each domain's folder says of itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from include.feeds.finance.job import JOB as LATEST_JOB
-from include.feeds.finance.job import LatestRequest
-from include.feeds.message import JobRequest
-from include.feeds.sales.job import DIMENSION_JOB, FACTS_JOB, DimensionRequest, FactsRequest
-from include.feeds.sales.lake import CHECK_LAKE_JOB, DIMENSION_LAKE_JOB, FACTS_LAKE_JOB, LakeCheckRequest, LakeDimensionRequest
-from include.feeds.sales.sets import PARTITION_JOB, PartitionRequest
-from include.feeds.transactions.job import JOB, DetectRequest
-from include.ingestion.errors import UsageError
-from spark_jobs.jobs import (
-    check_sales_lake,
-    detect_transactions,
-    lake_sales_dimension,
-    lake_sales_facts,
-    partition_sales,
-    pick_latest_rows,
-    sum_sales_facts,
-    version_sales_dimension,
-)
+from include.domains import DOMAINS
+from include.errors import UsageError
+from include.pipeline.message import JobRequest, Manifest
 
 
 @dataclass(frozen=True)
 class SparkJob:
-    """How a job reads what it is asked, and what it does: (session, request, store) -> manifest."""
+    """What a job is asked, and what it does."""
 
-    request: Callable[[Mapping[str, Any]], JobRequest]
-    run: Callable[..., dict[str, Any]]
+    request: type[JobRequest]
+    run: Callable[[Any], Manifest]
 
 
-_JOBS = {
-    JOB: SparkJob(DetectRequest.from_json, detect_transactions.run),
-    FACTS_JOB: SparkJob(FactsRequest.from_json, sum_sales_facts.run),
-    DIMENSION_JOB: SparkJob(DimensionRequest.from_json, version_sales_dimension.run),
-    FACTS_LAKE_JOB: SparkJob(FactsRequest.from_json, lake_sales_facts.run),
-    DIMENSION_LAKE_JOB: SparkJob(LakeDimensionRequest.from_json, lake_sales_dimension.run),
-    CHECK_LAKE_JOB: SparkJob(LakeCheckRequest.from_json, check_sales_lake.run),
-    LATEST_JOB: SparkJob(LatestRequest.from_json, pick_latest_rows.run),
-    PARTITION_JOB: SparkJob(PartitionRequest.from_json, partition_sales.run),
-}
+_JOBS = {request.job: SparkJob(request, run) for domain in DOMAINS for request, run in import_module(f"spark_jobs.{domain}").JOBS.items()}
 
 
 def job_named(name: str) -> SparkJob:

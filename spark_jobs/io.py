@@ -1,4 +1,4 @@
-"""The only reads: exact Parquet objects with explicit columns, never a prefix, never a schema asked of the data.
+"""The only reads: exact Parquet objects with explicit columns, never a prefix, never a schema asked of the data; and queries over them.
 
 Nothing here writes: what a job leaves for publication is written by `spark_jobs.attempt`, tables for people by `spark_jobs.lake`.
 """
@@ -22,19 +22,13 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-_TEXT = StringType()
-_WHOLE = LongType()
-
-
-def _columns(**types: StringType | LongType) -> StructType:
-    return StructType([StructField(name, kind) for name, kind in types.items()])
-
-
-# What the job needs of bronze; the other columns stay unread.
-BRONZE = _columns(_file_id=_WHOLE, _line=_WHOLE, merchant=_TEXT, customer=_TEXT, gender=_TEXT, amount_cents=_WHOLE)
-PARTIALS = _columns(seq=_WHOLE, merchant=_TEXT, customer=_TEXT, n=_WHOLE, cents=_WHOLE, gender=_TEXT)
-COMPACTED = _columns(merchant=_TEXT, customer=_TEXT, n=_WHOLE, cents=_WHOLE, gender=_TEXT, first_seq=_WHOLE)
-REFERENCE = _columns(customer=_TEXT, merchant=_TEXT, weight_nano=_WHOLE)
+_TYPES = {
+    pa.string(): StringType(),
+    pa.int64(): LongType(),
+    pa.int32(): IntegerType(),
+    pa.date32(): DateType(),
+    pa.bool_(): BooleanType(),
+}
 
 
 def read_objects(spark: SparkSession, schema: StructType, base: str, keys: Sequence[str]) -> DataFrame:
@@ -50,5 +44,9 @@ def structure(schema: pa.Schema) -> StructType:
 def _spark_type(kind: pa.DataType) -> DataType:
     if pa.types.is_decimal(kind):
         return DecimalType(kind.precision, kind.scale)
-    found = {pa.string(): _TEXT, pa.int64(): _WHOLE, pa.int32(): IntegerType(), pa.date32(): DateType(), pa.bool_(): BooleanType()}
-    return TimestampType() if pa.types.is_timestamp(kind) else found[kind]
+    return TimestampType() if pa.types.is_timestamp(kind) else _TYPES[kind]
+
+
+def query(text: str, **frames: DataFrame) -> DataFrame:
+    """The answer to an SQL text in which `{name}` stands for the frame of that name, on whatever kind of session; no view outlives it."""
+    return next(iter(frames.values())).sparkSession.sql(text, **frames)

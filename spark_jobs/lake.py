@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from include.ingestion import keys
+from include.files import keys
 from spark_jobs import io
 
 
@@ -20,6 +20,7 @@ from spark_jobs import io
 class LakeTable:
     """A table of the lake below a base such as `s3a://bucket`."""
 
+    spark: SparkSession
     base: str
     group: str
     name: str
@@ -28,9 +29,7 @@ class LakeTable:
     def path(self) -> str:
         return f"{self.base}/{keys.lake_table(self.group, self.name)}"
 
-    def ensure(
-        self, spark: SparkSession, schema: pa.Schema, partitioned_by: Sequence[str] = (), looked_for: Sequence[str] | None = None
-    ) -> None:
+    def ensure(self, schema: pa.Schema, partitioned_by: Sequence[str] = (), looked_for: Sequence[str] | None = None) -> None:
         """Create it without rows where it is not there. Rows that go are taken out of their files, so that files say what there is.
 
         Commits keep statistics of the columns that are `looked_for`; None = of the first 32.
@@ -38,19 +37,19 @@ class LakeTable:
         statistics = "" if looked_for is None else f", 'delta.dataSkippingStatsColumns' = '{','.join(looked_for)}'"
         columns = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in io.structure(schema))
         partitions = f"partitioned by ({', '.join(partitioned_by)})" if partitioned_by else ""
-        spark.sql(
+        self.spark.sql(
             f"""create table if not exists delta.`{self.path}` ({columns}) using delta {partitions}
                 tblproperties ('delta.enableDeletionVectors' = 'false'{statistics})"""
         )
 
-    def read(self, spark: SparkSession, version: int | None = None) -> DataFrame:
+    def read(self, version: int | None = None) -> DataFrame:
         """Its rows as of a version; None = the newest whenever the frame is evaluated."""
-        reader = spark.read.format("delta")
+        reader = self.spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path)
 
-    def version(self, spark: SparkSession) -> int:
+    def version(self) -> int:
         """The number of its newest commit."""
-        return int(spark.sql(f"describe history delta.`{self.path}` limit 1").collect()[0]["version"])
+        return int(self.spark.sql(f"describe history delta.`{self.path}` limit 1").collect()[0]["version"])
 
     def overwrite(self, rows: DataFrame, batch: int) -> None:
         """Make these all rows and columns that it has."""

@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from include.ingestion import logs
+from include import logs
+from spark_jobs.attempt import JobRun
 from spark_jobs.catalogue import job_named
 
 
@@ -18,19 +19,19 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run the request on the cluster that spark-submit was given."""
     from pyspark.sql import SparkSession
 
-    from include.stores.open import s3_client
-    from include.stores.s3 import S3Store
-    from include.stores.settings import S3Settings
+    from include.clients import s3_client
+    from include.settings import S3Settings
+    from include.storage.s3 import S3Store
 
     name, bucket, request_key = arguments
     settings = S3Settings.from_variables(bucket, environment)
     logs.hide(settings.access_key, settings.secret_key)
     store = S3Store(s3_client(settings))
     job = job_named(name)
-    request = job.request(json.loads(store.read_bytes(bucket, request_key)))
+    request = job.request.from_json(json.loads(store.read_bytes(bucket, request_key)))
     spark = SparkSession.builder.appName(f"sluice {request.feed} batch {request.batch}").getOrCreate()
     try:
-        job.run(spark, request, store)
+        job.run(JobRun(store, request, spark))
     finally:
         spark.stop()
 

@@ -1,6 +1,6 @@
 """An independent, deliberately naive evaluation of the transactions feed: plain Python, the whole history recomputed after each file.
 
-It shares no code with the product and follows DESIGN 5 sentence by sentence; it is there to be obviously right, not to be fast.
+It shares no code with the product and follows the patterns' definitions word by word; it is there to be obviously right, not to be fast.
 `detections_incremental` says the same with running sums, for the 60 files of BankSim; the tests hold the two against each other.
 """
 

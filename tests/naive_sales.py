@@ -1,4 +1,4 @@
-"""What DESIGN 6 says of sales, evaluated from nothing but the accepted rows: slow, plain, and sharing no code with the product."""
+"""What sales mean, evaluated from nothing but the accepted rows: slow, plain, and sharing no code with the product."""
 
 from __future__ import annotations
 

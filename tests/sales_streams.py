@@ -24,8 +24,8 @@ def stream(seed: int, files: int = 14, rows: int = 8) -> list[File]:
         feed = dice.choice((*FEEDS, FACTS, FACTS))
         earlier = [file for file in made if file.feed == feed]
         replaced = {file.supersedes for file in earlier}
-        standing = [file.seq for file in earlier if file.seq not in replaced]
-        supersedes = dice.choice(standing) if standing and dice.random() < 0.5 else None
+        current_versions = [file.seq for file in earlier if file.seq not in replaced]
+        supersedes = dice.choice(current_versions) if current_versions and dice.random() < 0.5 else None
         content = {line: row_of(feed, dice) for line in range(2, 2 + dice.randint(1, rows))}
         made.append(File(feed, len(earlier) + 1, 100 + number, dice.choice(DAYS), content, supersedes))
     return made

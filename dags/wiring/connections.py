@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from include.ingestion import logs
-from include.ingestion.errors import UsageError
-from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
+from include import logs
+from include.errors import UsageError
+from include.settings import LedgerSettings, S3Settings, SparkSettings
 from plugins.landing.connection import S3_CONNECTION, connection_named, s3_settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ SPARK_CONNECTION = "sluice_spark"
 TARGET_CONNECTION = "sluice_finance_target"
 SCHEME = "sqlalchemy_scheme"
 _POSTGRES_PORT = 5432
+_A_FILE = frozenset({"sqlite", "duckdb", "access", "shillelagh"})
+# Options with which the server asks for any file of the worker, or the client reads one that is not a certificate.
+_OF_FILES = frozenset(
+    {
+        *("local_infile", "allow_local_infile", "allow_local_infile_in_path", "read_default_file", "read_default_group", "option_files"),
+        *("defaults_file", "passfile", "service", "servicefile", "odbc_connect", "driver", "plugin_dir"),
+    }
+)
 
 
 def s3() -> S3Settings:
@@ -56,6 +65,8 @@ def target_url(connection: Connection) -> sqlalchemy.URL:
             f"the Airflow connection {connection.conn_id} needs a database (schema), and a type that SQLAlchemy knows (postgres, mysql) or "
             f'in its extra what SQLAlchemy calls it, such as {{"{SCHEME}": "mariadb"}}'
         )
+    options = extra.get("sqlalchemy_query", {})
+    refuse_files(connection.conn_id, scheme, options)
     logs.hide(connection.password)
     return sqlalchemy.URL.create(
         scheme,
@@ -64,8 +75,20 @@ def target_url(connection: Connection) -> sqlalchemy.URL:
         connection.host,
         connection.port,
         connection.schema,
-        extra.get("sqlalchemy_query", {}),
+        options,
     )
+
+
+def refuse_files(connection: str, scheme: str, options: Mapping[str, object]) -> None:
+    """See that a connection, which people who do not own the worker may write, opens no file of the worker to the database or in its place.
+
+    Raises:
+        UsageError: it does.
+    """
+    named = sorted(_OF_FILES & {option.lower() for option in options})
+    if scheme.partition("+")[0] in _A_FILE or named:
+        what = ", ".join(named) if named else scheme
+        raise UsageError(f"the Airflow connection {connection} would read or write files of the worker ({what}); a target is a server")
 
 
 def ledger_settings(connection: Connection) -> LedgerSettings:

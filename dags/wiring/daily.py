@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import CronPartitionTimetable, Param, TaskGroup, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.wiring.failures import explained, record_failure
+from dags.wiring.failures import as_task_failure, record_failure
 from dags.wiring.params import MOST_FILES, refuse_unknown, run_id
 from dags.wiring.ports import open_ports
-from dags.wiring.published import published_asset, was_published
-from include.feeds import feed_named
-from include.ingestion.errors import UsageError
-from include.ingestion.run import Run
+from dags.wiring.published import published_alias, published_asset
+from include.domains import feed_named
+from include.errors import UsageError
+from include.run import Run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from include.ingestion.feed import FeedSpec
-    from include.ingestion.ports import Ports
+    from include.feed import FeedSpec
+    from include.pipeline.ports import Ports
 
 KEY = "%Y-%m-%d"
 
@@ -90,56 +90,59 @@ def daily_in_turn(*specs: FeedSpec) -> None:
 
 def _steps(spec: FeedSpec, ingest_when: TriggerRule) -> tuple[XComArg, XComArg]:
     """The four tasks of a feed; of them those that take the lease first and last."""
-    told = partial(record_failure, spec.name)
-    asked = ask.override(on_failure_callback=told)(spec.name)
-    ingested = ingest.override(on_failure_callback=told, trigger_rule=ingest_when, outlets=[was_published(spec)])(spec.name)
-    verified = verify.override(on_failure_callback=told)(spec.name)
-    asked >> ingested >> verified >> reprocess.override(on_failure_callback=told)(spec.name)
+    on_failure = partial(record_failure, spec.name)
+    requested = ask.override(on_failure_callback=on_failure)(spec.name)
+    ingested = ingest.override(on_failure_callback=on_failure, trigger_rule=ingest_when, outlets=[published_alias(spec)])(spec.name)
+    verified = verify.override(on_failure_callback=on_failure)(spec.name)
+    requested >> ingested >> verified >> reprocess.override(on_failure_callback=on_failure)(spec.name)
     return ingested, verified
 
 
 @task(execution_timeout=dt.timedelta(minutes=10))
 def ask(feed: str) -> str:
     """Note that the date is to be ingested."""
+    from include.backfill.history import History
+
     with _day(feed) as (ports, spec, run, date):
         given_to(spec, get_current_context())
-        ports.ledger.ask_for_date(spec, run, date)
-        ports.say(f"{spec.name} dt={date.isoformat()}")
+        History(ports.ledger.session).request_date(spec, run, date)
+        ports.log(f"{spec.name} dt={date.isoformat()}")
     return date.isoformat()
 
 
 @task(max_active_tis_per_dag=1, execution_timeout=dt.timedelta(hours=12))
 def ingest(feed: str) -> dict[str, Any]:
     """Ingest what is missing of the date, by the same five steps, until nothing of it waits."""
-    from include.ingestion.ingest import Progress
-    from include.ingestion.past.backfill import account, ingest_date
+    from include.backfill.backfill import account, ingest_date
+    from include.pipeline.run import Progress
 
     progress = Progress()
     with _day(feed) as (ports, spec, run, date):
         files = ingest_date(ports, spec, run, date, progress)
         if progress.published:
-            get_current_context()["outlet_events"][was_published(spec)].add(published_asset(spec.group))
+            get_current_context()["outlet_events"][published_alias(spec)].add(published_asset(spec.group))
         published = ", ".join(f"{count} {name}" for name, count in progress.published.items()) or "nothing"
-        ports.say(f"{account(spec.name, date, files)}; by this run {progress.registered} registered, published {published}")
+        ports.log(f"{account(spec.name, date, files)}; by this run {progress.registered} registered, published {published}")
     return dataclasses.asdict(progress)
 
 
 @task(max_active_tis_per_dag=1, execution_timeout=dt.timedelta(hours=4))
 def verify(feed: str) -> str:
     """Compare the date's objects with the ledger, make good what can be, and see that every count adds up."""
-    from include.ingestion.past.backfill import verify_date
+    from include.backfill.backfill import verify_date
+    from include.domains import auditor_of
 
     with _day(feed) as (ports, spec, run, date):
-        said = verify_date(ports, spec, run, date)
-        ports.say(said)
-    return said
+        verdict = verify_date(ports, auditor_of(spec, ports), spec, run, date)
+        ports.log(verdict)
+    return verdict
 
 
 @task(max_active_tis_per_dag=1, execution_timeout=dt.timedelta(hours=12))
 def reprocess(feed: str) -> dict[str, Any]:
     """Evaluate the date once more in shadow and compare; leaves a certificate, publishes nothing."""
-    from include.ingestion.past.backfill import reprocess as compare_dates
-    from include.ingestion.past.comparison import Kind
+    from include.backfill.backfill import reprocess as compare_dates
+    from include.backfill.comparison import Kind
 
     context = get_current_context()
     if not context["params"]["reprocess"]:
@@ -153,7 +156,7 @@ def reprocess(feed: str) -> dict[str, Any]:
 def _day(feed: str) -> Iterator[tuple[Ports, FeedSpec, Run, dt.date]]:
     """What a step acts through, for whom, and for which date."""
     context, spec = get_current_context(), feed_named(feed)
-    with explained(context), open_ports(spec) as ports:
+    with as_task_failure(context), open_ports(spec) as ports:
         yield ports, spec, run_for_date(spec, context), date_of(context)
 
 
@@ -163,14 +166,14 @@ def date_of(context: Context) -> dt.date:
     Raises:
         UsageError: it was given another date than its partition's.
     """
-    dag_run, given = context["dag_run"], context["params"]["date"]
+    dag_run, date_param = context["dag_run"], context["params"]["date"]
     if dag_run.partition_key:
         date = dt.date.fromisoformat(dag_run.partition_key)
-        if given and dt.date.fromisoformat(given) != date:
-            raise UsageError(f"{dag_run.dag_id}: the run is for {date}, its param date says {given}; leave it empty")
+        if date_param and dt.date.fromisoformat(date_param) != date:
+            raise UsageError(f"{dag_run.dag_id}: the run is for {date}, its param date says {date_param}; leave it empty")
         return date
-    if given:
-        return dt.date.fromisoformat(given)
+    if date_param:
+        return dt.date.fromisoformat(date_param)
     after: dt.datetime = dag_run.run_after
     return after.astimezone(dt.UTC).date() - dt.timedelta(days=1)
 
@@ -195,8 +198,8 @@ def given_to(spec: FeedSpec, context: Context) -> dict[str, int]:
     Raises:
         UsageError: there are some, and nothing is to be compared.
     """
-    from include.ingestion.past.backfill import thresholds_given
+    from include.backfill.backfill import thresholds_changed
 
     params = context["params"]
-    given = {parameter.name: params[parameter.name] for parameter in spec.parameters if params[parameter.name] is not None}
-    return thresholds_given(spec, given, reprocess=params["reprocess"])
+    thresholds = {parameter.name: params[parameter.name] for parameter in spec.parameters if params[parameter.name] is not None}
+    return thresholds_changed(spec, thresholds, reprocess=params["reprocess"])

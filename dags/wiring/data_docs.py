@@ -10,11 +10,11 @@ from pathlib import Path
 from airflow.sdk import Param, get_current_context, task
 
 from dags.wiring import connections
-from dags.wiring.failures import explained, record_failure
-from dags.wiring.ports import now, open_ledger, say
-from include.feeds import feed_named
-from include.ingestion import keys
-from include.ingestion.feed import FeedSpec
+from dags.wiring.failures import as_task_failure, record_failure
+from dags.wiring.ports import log, now, open_ledger
+from include.domains import feed_named
+from include.feed import FeedSpec
+from include.files import keys
 
 EVERY_TEN_MINUTES = "*/10 * * * *"
 
@@ -32,13 +32,13 @@ def data_docs(spec: FeedSpec) -> None:
 @task(execution_timeout=dt.timedelta(minutes=15))
 def _build(feed: str) -> int:
     """Build the site in a folder and put it into the bucket in place of the one before; how many files have a page."""
+    from include.clients import s3_client
     from include.quality.data_docs import build_data_docs
-    from include.stores.open import s3_client
-    from include.stores.s3 import S3Store
+    from include.storage.s3 import S3Store
 
     context, spec = get_current_context(), feed_named(feed)
-    with explained(context), open_ledger() as ledger, tempfile.TemporaryDirectory() as folder:
-        found = ledger.newest_reports(feed, context["params"]["files"])
+    with as_task_failure(context), open_ledger() as ledger, tempfile.TemporaryDirectory() as folder:
+        found = ledger.queries.newest_reports(feed, context["params"]["files"])
         reports = [report for report in found if report["judged_by"]["contract_digest"] == spec.contract.digest]
         build_data_docs(Path(folder), spec.contract, reports, now())
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
@@ -51,6 +51,6 @@ def _build(feed: str) -> int:
             if stale.key not in pages:
                 store.delete(s3.bucket, stale.key)
     place = f"s3://{s3.bucket}/{keys.data_docs(feed)}"
-    say(f"pages about {len(reports)} files are in {place}")
-    say(f"to read them: aws s3 cp --recursive {place} data-docs, then open data-docs/index.html")
+    log(f"pages about {len(reports)} files are in {place}")
+    log(f"to read them: aws s3 cp --recursive {place} data-docs, then open data-docs/index.html")
     return len(reports)

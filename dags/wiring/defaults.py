@@ -7,13 +7,14 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from include.ingestion.errors import EnvironmentFailure
+from include.errors import DeploymentFault, EnvironmentFailure
 
 OWNER = "sluice"
 
 # A service that is down may be back in a moment; a bug, a refused parameter or a time-out would only happen again.
 ONLY_THE_ENVIRONMENT = ExceptionRetryPolicy(
     rules=[
+        RetryRule(DeploymentFault, RetryAction.FAIL, reason="something is missing until a person mends it"),
         RetryRule(EnvironmentFailure, RetryAction.RETRY, reason="a service did not answer"),
         RetryRule(BaseException, RetryAction.FAIL, reason="it would happen again"),
     ]

@@ -11,9 +11,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dags.wiring.params import by_hand, run_id
 from dags.wiring.ports import open_ledger
-from include.feeds import feed_named
-from include.ingestion import logs
-from include.ingestion.errors import FeedBusy, FeedPaused, LeaseLost, SluiceError
+from include import logs
+from include.domains import feed_named
+from include.errors import FeedBusy, FeedPaused, LeaseLost, Refused, SluiceError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,7 +22,7 @@ _LOG = logging.getLogger("sluice")
 
 
 @contextmanager
-def explained(context: Context) -> Iterator[None]:
+def as_task_failure(context: Context) -> Iterator[None]:
     """Let a task end as its error deserves, with the error's sentence as the last line of the log.
 
     Where another run does the work, or a person paused the feed, there is nothing to repair: a scheduled task is skipped. So is one that
@@ -32,25 +32,30 @@ def explained(context: Context) -> Iterator[None]:
 
     Airflow logs an error with all that led to it and all that is said there, so it gets each without others' texts.
     """
-    logs.put_in()
+    logs.install()
     try:
         yield
     except LeaseLost as lost:
-        raise _skipped(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from logs.discreet(lost)
+        raise _skipped(f"{lost} To do it all again, trigger a new run: this one's lease is gone for good.") from logs.redacted(lost)
     except (FeedBusy, FeedPaused) as resting:
         if not by_hand(context):
-            raise _skipped(f"{resting} This run does nothing; the next one looks again.") from logs.discreet(resting)
+            raise _skipped(f"{resting} This run does nothing; the next one looks again.") from logs.redacted(resting)
         _LOG.error("%s", resting)
         raise
     except SluiceError as failed:
         _LOG.error("%s", failed)
-        logs.discreet(failed)
+        logs.redacted(failed)
         raise
     except AirflowException:
         raise
     except Exception as unforeseen:  # noqa: BLE001 (whatever it is)
-        told = logs.discreet(unforeseen)
-        raise told from told.__cause__ or told.__context__
+        from include.ledger.session import rule_violated
+
+        if (violated := rule_violated(unforeseen)) is not None:
+            _LOG.error("%s", violated)
+            raise violated from None
+        redacted_error = logs.redacted(unforeseen)
+        raise redacted_error from redacted_error.__cause__ or redacted_error.__context__
 
 
 def _skipped(why: str) -> AirflowSkipException:
@@ -58,18 +63,24 @@ def _skipped(why: str) -> AirflowSkipException:
     return AirflowSkipException(why)
 
 
-def record_failure(feed: str, context: Context) -> None:
-    """Tell the ledger that a task failed for good, and let the run's lease go, so that the next run need not wait for it.
+def record_failure(feed: str, context: Context, *, releases: bool = True) -> None:
+    """Tell the ledger that a task failed for good, and let the run's leases go, so that the next run need not wait for them.
+
+    `releases` False: the run goes on with the feeds behind, under the lease of its group.
 
     Of errors that Sluice did not foresee only the kind is kept: their text may hold values of rows. What is a text already comes from
     the scheduler, of a task that was killed.
     """
     error = context.get("exception")
-    what = str(error) if isinstance(error, SluiceError | str) else f"{type(error).__name__}: see the log of the task"
+    if isinstance(error, SluiceError | Refused):
+        what = logs.described(error)
+    else:
+        what = error if isinstance(error, str) else f"{type(error).__name__}: see the log of the task"
     run = run_id(context)
     try:
         with open_ledger() as ledger:
-            ledger.record_failure(feed, run, context["task_instance"].task_id, what)
-            ledger.let_go_of_run(feed_named(feed), run)
+            ledger.admin.record_failure(feed, run, context["task_instance"].task_id, what)
+            if releases:
+                ledger.leases.release_run(feed_named(feed), run)
     except SluiceError as down:
         _LOG.error("the ledger could not be told of this failure, and the feed's lease runs out within a minute by itself: %s", down)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, get_current_context, task
 
-from dags.wiring.failures import explained, record_failure
+from dags.wiring.failures import as_task_failure, record_failure
 from dags.wiring.params import ingest_params, run_from
 from dags.wiring.ports import open_ports
-from include.feeds import feed_named
+from include.domains import feed_named
 
 if TYPE_CHECKING:
-    from include.ingestion.feed import FeedSpec
+    from include.feed import FeedSpec
 
 DAY = 24 * 60 * 60
 BEGINNING = dt.datetime(
@@ -49,15 +49,18 @@ def follow(spec: FeedSpec) -> None:
 @task(execution_timeout=dt.timedelta(seconds=DAY + 3600))
 def _follow(feed: str) -> dict[str, Any]:
     """Ingest what lands as it lands, until nothing came for a while or the time is up."""
-    from include.ingestion.ingest import Progress
-    from include.ingestion.ingest import follow as follow_files
+    from include.pipeline.run import Progress, not_delivered
+    from include.pipeline.run import follow as follow_files
 
     context, spec = get_current_context(), feed_named(feed)
     params, progress = context["params"], Progress()
     until = time.monotonic() + params["seconds"]
-    with explained(context), open_ports(spec) as ports:
+    with as_task_failure(context), open_ports(spec) as ports:
         run = run_from(spec, context)
-        follow_files(ports, spec, run, progress, idle_seconds=params["idle_seconds"], until=lambda: time.monotonic() >= until)
+        delivered = follow_files(ports, spec, run, progress, idle_seconds=params["idle_seconds"], until=lambda: time.monotonic() >= until)
+        failed = not_delivered(ports, spec, progress, delivered)
         published = ", ".join(f"{count} {name}" for name, count in progress.published.items()) or "nothing"
-        ports.say(f"{run.run_id}: {progress.registered} registered, {progress.quarantined} quarantined; published {published}")
+        ports.log(f"{run.run_id}: {progress.registered} registered, {progress.quarantined} quarantined; published {published}")
+        if failed is not None:
+            raise failed
     return dataclasses.asdict(progress)

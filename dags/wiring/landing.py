@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Asset, AssetAlias, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
 
-from include.ingestion import keys
+from include.files import keys
 from plugins.landing.sluice_landing_trigger import LandingTrigger
 
 if TYPE_CHECKING:
-    from include.ingestion.feed import FeedSpec
+    from include.feed import FeedSpec
 
 EVERY_MINUTE = CronTriggerTimetable("* * * * *", timezone="UTC")
 
@@ -23,7 +23,7 @@ def landing_asset(spec: FeedSpec) -> Asset:
     return Asset(f"sluice_landing_{spec.name}", uri=f"x-sluice://{keys.landing(spec.name)}", watchers=[watcher])
 
 
-def more_waits(spec: FeedSpec) -> AssetAlias:
+def backlog_alias(spec: FeedSpec) -> AssetAlias:
     """What deliver may add an event of the landing to: an alias, so that without one it adds nothing."""
     return AssetAlias(f"sluice_more_{spec.name}_waits")
 

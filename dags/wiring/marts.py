@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 
-from dags.wiring.failures import explained, record_failure
+from dags.wiring.failures import as_task_failure, record_failure
 from dags.wiring.ports import new_id, now, open_ports
-from include.feeds import feed_named
+from include.domains import feed_named
 
 
 def refresh_marts(feed: str) -> None:
@@ -21,8 +21,8 @@ def refresh_marts(feed: str) -> None:
 @task(execution_timeout=dt.timedelta(hours=4))
 def _refresh(feed: str) -> dict[str, Any]:
     """Write what is new of the sets and let people see it, all at once."""
-    from include.stores.sales.sets import Sets
+    from include.domains.sales.parquet_export import ParquetExport
 
-    with explained(get_current_context()), open_ports(feed_named(feed)) as ports:
-        made = Sets(ports.ledger, ports.store, ports.bucket, ports.job, new_id).refresh(now(), ports.say)  # type: ignore[arg-type]
+    with as_task_failure(get_current_context()), open_ports(feed_named(feed)) as ports:
+        made = ParquetExport(ports.ledger.session, ports.store, ports.bucket, ports.job, new_id).refresh(now(), ports.log)
     return {"batch": made.batch, "delta_version": made.delta_version, "months": len(made.months)}

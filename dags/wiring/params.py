@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
-from include.ingestion.errors import UsageError
-from include.ingestion.run import Run
+from include.errors import UsageError
+from include.run import Run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.ingestion.feed import FeedSpec
+    from include.feed import FeedSpec
 
 MOST_FILES = 10_000
 BY_HAND = ("manual", "backfill")
@@ -108,7 +108,7 @@ def run_id(context: Context) -> str:
     return f"airflow:{context['dag_run'].dag_id}:{context['dag_run'].run_id}"
 
 
-def asked_by(context: Context) -> str:
+def requested_by(context: Context) -> str:
     """Who triggered the run."""
     name: str = context["dag_run"].triggering_user_name or "airflow"
     return name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Asset, AssetAlias
 
 if TYPE_CHECKING:
-    from include.ingestion.feed import FeedSpec
+    from include.feed import FeedSpec
 
 
 def published_asset(group: str) -> Asset:
@@ -15,6 +15,6 @@ def published_asset(group: str) -> Asset:
     return Asset(f"sluice_published_{group}", uri=f"x-sluice://published/{group}/")
 
 
-def was_published(spec: FeedSpec) -> AssetAlias:
+def published_alias(spec: FeedSpec) -> AssetAlias:
     """What deliver adds an event of the published results to: an alias, so that a run that delivers no batch adds nothing."""
     return AssetAlias(f"sluice_{spec.name}_was_published")

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, get_current_context, task
 
-from dags.wiring.failures import explained, record_failure
-from dags.wiring.landing import landing_asset, more_waits
-from dags.wiring.params import asked_by, run_from
+from dags.wiring.failures import as_task_failure, record_failure
+from dags.wiring.inputs import NO_SECRET, input_policy
+from dags.wiring.landing import backlog_alias, landing_asset
+from dags.wiring.params import requested_by, run_from
 from dags.wiring.ports import open_ledger, open_ports
-from include.feeds import feed_named
-from include.ingestion.errors import UsageError
+from include.domains import feed_named
+from include.errors import UsageError
 
 if TYPE_CHECKING:
-    from include.ingestion.feed import FeedSpec
-    from include.ingestion.ports import Ports
+    from include.feed import FeedSpec
+    from include.pipeline.ports import Ports
 
 
 def replay_params() -> dict[str, Param]:
@@ -35,7 +36,9 @@ def replay_params() -> dict[str, Param]:
             None,
             type=["null", "string"],
             maxLength=2048,
-            description="A corrected file to stand in for it: s3://bucket/key, or a path on the worker. Empty: its own bytes.",
+            description="A corrected file to stand in for it: s3://bucket/key where files of the feed arrive or below its fixes/, or a "
+            "path below the worker's folder SLUICE_INPUT_FOLDER. Empty: its own bytes.",
+            **NO_SECRET,
         ),
         "why": Param(None, type=["null", "string"], maxLength=1000, description="Why, for those who read the ledger later."),
         "go": Param(False, type="boolean", description="Do it. Off: only the plan is shown, in the log of the task."),
@@ -44,27 +47,28 @@ def replay_params() -> dict[str, Param]:
 
 def replay(*specs: FeedSpec) -> None:
     """Add the task that replays a file of any of some feeds of a group to a DAG; its failures are told under the first one's name."""
-    told, wakes = partial(record_failure, specs[0].name), [more_waits(spec) for spec in specs]
-    _replay.override(task_id="replay", on_failure_callback=told, outlets=wakes)([spec.name for spec in specs])
+    on_failure, wakes = partial(record_failure, specs[0].name), [backlog_alias(spec) for spec in specs]
+    _replay.override(task_id="replay", on_failure_callback=on_failure, outlets=wakes)([spec.name for spec in specs])
 
 
 @task(execution_timeout=dt.timedelta(hours=1))
 def _replay(feeds: list[str]) -> dict[str, Any]:
     """Show what a replay would do, or do it and wake the ingest of the file's feed."""
-    from include.ingestion.repair import replay as replays
+    from include.replay import replay as replays
 
     context = get_current_context()
     params = context["params"]
-    with explained(context), _file_among(feeds, params["file"]) as (ports, spec, file_id):
+    with as_task_failure(context), _file_among(feeds, params["file"]) as (ports, spec, file_id):
         run = run_from(spec, context)
+        inputs = input_policy(spec, ports.ledger.sources.active(spec), ports.bucket)
         if not params["go"]:
-            planned = replays.plan(ports, spec, file_id, params["fixed"] or "")
+            planned = replays.plan(ports, spec, file_id, params["fixed"] or "", inputs)
             for line in planned.lines():
-                ports.say(line)
-            ports.say("nothing was done: trigger it again with `go` to do it")
+                ports.log(line)
+            ports.log("nothing was done: trigger it again with `go` to do it")
             return planned.as_json()
-        made = replays.replay(ports, spec, run, file_id, asked_by(context), params["why"] or "", params["fixed"] or "")
-        context["outlet_events"][more_waits(spec)].add(landing_asset(spec))
+        made = replays.replay(ports, spec, run, file_id, requested_by(context), params["why"] or "", params["fixed"] or "", inputs)
+        context["outlet_events"][backlog_alias(spec)].add(landing_asset(spec))
     return {"file_id": made.file_id, "seq": made.seq, "parent": file_id}
 
 
@@ -84,7 +88,7 @@ def file_named(feeds: Sequence[str], wanted: str) -> tuple[str, int]:
         UsageError: there is no such file, or it is another feed's.
     """
     with open_ledger() as ledger:
-        row = ledger.file_story(wanted)["file"]
+        row = ledger.queries.file_story(wanted)["file"]
     if row["feed"] not in feeds:
         raise UsageError(f"{row['key']} is a file of {row['feed']}, not of {' or '.join(feeds)}")
     return row["feed"], row["file_id"]

@@ -9,9 +9,9 @@ from functools import partial
 from airflow.sdk import Param, get_current_context, task
 
 from dags.wiring import connections
-from dags.wiring.failures import explained, record_failure
+from dags.wiring.failures import as_task_failure, record_failure
 from dags.wiring.params import refuse_unknown
-from dags.wiring.ports import open_ledger, say
+from dags.wiring.ports import log, open_ledger
 
 
 def send_params() -> dict[str, Param]:
@@ -36,10 +36,10 @@ def send_tables(feed: str) -> None:
 @task(execution_timeout=dt.timedelta(hours=4))
 def _send() -> dict[str, int]:
     """Bring every table of the target to the newest batch; rows written by table, nothing of those that were there already."""
-    from include.stores.finance.send import send, target_at
+    from include.domains.finance.sender import send, target_at
 
     context = get_current_context()
-    with explained(context):
+    with as_task_failure(context):
         refuse_unknown(context)
         with closing(target_at(connections.target(context["params"]["connection"]))) as target, open_ledger() as ledger:
-            return send(ledger, target, say)
+            return send(ledger.session, target, log)

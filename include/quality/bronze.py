@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.ingestion.contract import EPOCH, Contract, Stored
-from include.ingestion.file import ObjectRef
-from include.ingestion.keys import bronze_part
-from include.ingestion.ports import ObjectStore
+from include.contract import EPOCH, Contract, Stored
+from include.files.file import ObjectRef
+from include.files.keys import bronze_part
 from include.quality.records import Mask, Rows
+from include.storage.decoded import decoded_size, spans
+from include.storage.object_store import ObjectStore
 
 ADDITIONAL, FILE_ID, LINE = "additional_column", "_file_id", "_line"
 _CENTS_A_UNIT = pa.scalar(100, pa.decimal128(3, 0))
@@ -32,7 +33,8 @@ _TYPES = {
 _DIGITS = rf"\A(?:{EPOCH})\z"
 _ZONED = r"(Z|[T ].*[+-].*)\z"
 _FIRST_MILLISECONDS = 10**11  # an epoch of so much or more counts milliseconds
-_MOST_TOUCHED = 2000
+_MOST_TOUCHED_VALUES = 2000
+_HASHED_BYTES = 8 * 2**20
 
 
 def bronze_schema(contract: Contract) -> pa.Schema:
@@ -67,8 +69,9 @@ class Bronze:
         self._folder = folder
         self._file_id = file_id
         self._touch_column = touch_column
-        self._touched: set[str] = set()
+        self._touched_values: set[str] = set()
         self._digest = Digest()
+        self.decoded_bytes = 0
         self.parts: list[ObjectRef] = []
 
     def write(self, table: pa.Table) -> None:
@@ -76,8 +79,9 @@ class Bronze:
         if not table.num_rows:
             return
         self._digest.update(table)
-        if self._touch_column is not None and len(self._touched) <= _MOST_TOUCHED:
-            self._touched.update(value for value in pc.unique(table[self._touch_column]).to_pylist() if value is not None)
+        self.decoded_bytes += decoded_size(table)
+        if self._touch_column is not None and len(self._touched_values) <= _MOST_TOUCHED_VALUES:
+            self._touched_values.update(value for value in pc.unique(table[self._touch_column]).to_pylist() if value is not None)
         ids = pa.array(np.full(table.num_rows, self._file_id, np.int64))
         body = pa.BufferOutputStream()
         whole = table.append_column(FILE_ID, ids)
@@ -90,9 +94,9 @@ class Bronze:
         return self._digest.hexdigest()
 
     @property
-    def touched(self) -> tuple[str, ...] | None:
+    def touched_values(self) -> tuple[str, ...] | None:
         """The distinct values of the touch column, sorted; None where there are too many to name."""
-        return None if len(self._touched) > _MOST_TOUCHED else tuple(sorted(self._touched))
+        return None if len(self._touched_values) > _MOST_TOUCHED_VALUES else tuple(sorted(self._touched_values))
 
 
 class Digest:
@@ -106,12 +110,8 @@ class Digest:
             sizes, values = self._columns.setdefault(name, (hashlib.sha256(), hashlib.sha256()))
             column = table[name].combine_chunks()
             if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type):
-                text = pa.concat_arrays([column.cast(pa.string())])
-                sizes.update(pc.fill_null(pc.binary_length(text), -1).to_numpy())
-                text = pc.fill_null(text, "")  # bytes may lie under a null, and Parquet does not keep them
-                offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
-                if text.buffers()[2] is not None:
-                    values.update(text.buffers()[2][int(offsets[0]) : int(offsets[-1])])
+                for some in spans(column, _HASHED_BYTES):
+                    _add_text(pa.concat_arrays([some.cast(pa.string())]), sizes, values)
             else:
                 sizes.update(pc.is_valid(column).cast(pa.uint8()).to_numpy())
                 values.update(pc.fill_null(_whole(column), 0).to_numpy())
@@ -121,6 +121,14 @@ class Digest:
         for name, (sizes, values) in self._columns.items():
             whole.update(f"{name}\0{sizes.hexdigest()}{values.hexdigest()}".encode())
         return whole.hexdigest()
+
+
+def _add_text(text: pa.StringArray, sizes: hashlib._Hash, values: hashlib._Hash) -> None:
+    sizes.update(pc.fill_null(pc.binary_length(text), -1).to_numpy())
+    text = pc.fill_null(text, "")  # bytes may lie under a null, and Parquet does not keep them
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
+    if text.buffers()[2] is not None:
+        values.update(text.buffers()[2][int(offsets[0]) : int(offsets[-1])])
 
 
 def _stored(values: pa.ChunkedArray, stored: Stored) -> pa.ChunkedArray:

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from include.ingestion.contract import Contract
-from include.ingestion.verdict import Fault
+from include.contract import Contract
+from include.files.verdict import Fault
 from include.quality import dialect
 from include.quality.additional import objects, strings
 from include.quality.arrow import TEXT, mask_of, side_by_side, utf8
 from include.quality.dialect import Unreadable, without_line_end
-from include.quality.lines import Condemned, Content, Piece, refuse_nul
+from include.quality.lines import Content, Piece, Quarantined, refuse_nul
 from include.quality.records import Ints, Mask, Rows, with_columns
 from include.quality.words import header_names, is_header, some, some_names
 
@@ -30,7 +30,7 @@ def read_csv(content: Content, contract: Contract, piece_bytes: int) -> Iterator
     """The records below the header, piece by piece.
 
     Raises:
-        Condemned: the header does not fit the contract, a NUL anywhere, or no record at all.
+        Quarantined: the header does not fit the contract, a NUL anywhere, or no record at all.
     """
     reader = None
     records = 0
@@ -46,9 +46,9 @@ def read_csv(content: Content, contract: Contract, piece_bytes: int) -> Iterator
         if len(rows):
             yield rows
     if reader is None:
-        raise Condemned(Fault.EMPTY, "the file is empty; a file needs a header and at least one row")
+        raise Quarantined(Fault.EMPTY, "the file is empty; a file needs a header and at least one row")
     if not records:
-        raise Condemned(Fault.NO_ROWS, "the file has a header and no rows; a file needs at least one row")
+        raise Quarantined(Fault.NO_ROWS, "the file has a header and no rows; a file needs at least one row")
 
 
 def read_lines(contract: Contract, header: Sequence[str], lines: Sequence[bytes]) -> Rows:
@@ -178,25 +178,27 @@ def _header_and_body(piece: Piece) -> tuple[Piece, Piece]:
 def _layout(line: bytes, contract: Contract) -> Layout:
     header = without_line_end(line)
     if not header:
-        raise Condemned(Fault.HEADER_UNREADABLE, "line 1 is empty; it must be the header")
+        raise Quarantined(Fault.HEADER_UNREADABLE, "line 1 is empty; it must be the header")
     if header.startswith(b"\x1f\x8b"):
-        raise Condemned(Fault.HEADER_UNREADABLE, "the content is gzip and the name does not end with .gz; send it again under such a name")
+        raise Quarantined(
+            Fault.HEADER_UNREADABLE, "the content is gzip and the name does not end with .gz; send it again under such a name"
+        )
     names = dialect.read(header, contract.delimiter.encode(), contract.quote.encode())
     if isinstance(names, Unreadable):
-        raise Condemned(Fault.HEADER_UNREADABLE, f"line 1, the header, cannot be read: {names.reason}")
+        raise Quarantined(Fault.HEADER_UNREADABLE, f"line 1, the header, cannot be read: {names.reason}")
     known = contract.ignored.union(contract.names)
     unnamed = [number for number, name in enumerate(names, 1) if not name]
     if unnamed:
-        raise Condemned(
+        raise Quarantined(
             Fault.COLUMN_UNNAMED, f"the header names no column {some(map(str, unnamed))} (of {len(names)}); every column needs a name"
         )
     doubled = sorted(name for name, times in Counter(names).items() if times > 1)
     if doubled:
         which = some_names(doubled) if is_header(names, known) else f"{len(doubled)} columns, none of them the contract's,"
-        raise Condemned(Fault.COLUMN_DOUBLED, f"the header names {which} more than once; every column needs a name of its own")
+        raise Quarantined(Fault.COLUMN_DOUBLED, f"the header names {which} more than once; every column needs a name of its own")
     missing = [name for name in contract.mandatory if name not in names]
     if missing:
-        raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {header_names(names, known)})")
+        raise Quarantined(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {header_names(names, known)})")
     return _layout_of(names, contract)
 
 

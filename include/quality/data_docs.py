@@ -7,15 +7,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import great_expectations as gx
-from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult, ExpectationValidationResult
-from great_expectations.core.run_identifier import RunIdentifier
-from great_expectations.data_context.types.resource_identifiers import ExpectationSuiteIdentifier, ValidationResultIdentifier
-
-from include.ingestion.contract import Contract
-from include.ingestion.keys import base_name
+from include.contract import Contract
+from include.files.keys import base_name
+from include.quality.gx import (
+    VERSION,
+    ExpectationSuite,
+    ExpectationSuiteIdentifier,
+    ExpectationSuiteValidationResult,
+    ExpectationValidationResult,
+    RunIdentifier,
+    ValidationResultIdentifier,
+    get_context,
+)
 from include.quality.rules import rules_of
-from include.quality.suite import expectation, suite_name
+from include.quality.suite import expectation, shown, suite_name
 
 
 def build_data_docs(folder: Path, contract: Contract, reports: Iterable[Mapping[str, Any]], at: dt.datetime) -> Path:
@@ -29,7 +34,7 @@ def build_data_docs(folder: Path, contract: Contract, reports: Iterable[Mapping[
         reports: `Verdict.report` of each, as JSON gives it back.
         at: the instant shown for the run; the pages are ordered by it.
     """
-    context = gx.get_context(mode="ephemeral")
+    context = get_context(mode="ephemeral")
     site = {
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,
@@ -39,8 +44,8 @@ def build_data_docs(folder: Path, contract: Contract, reports: Iterable[Mapping[
     for name in context.get_site_names():
         context.delete_data_docs_site(name)
     context.add_data_docs_site("sluice", site)
-    expectations = [expectation(contract, rule) for rule in rules_of(contract)]
-    suite = context.suites.add(gx.ExpectationSuite(name=suite_name(contract), expectations=expectations))
+    expectations = [expectation(contract, rule, shown(rule)) for rule in rules_of(contract)]
+    suite = context.suites.add(ExpectationSuite(name=suite_name(contract), expectations=expectations))
     for report in reports:
         if report["expectations"]:
             run = RunIdentifier(run_name=f"seq {report['seq']:08d}", run_time=at)
@@ -51,7 +56,7 @@ def build_data_docs(folder: Path, contract: Contract, reports: Iterable[Mapping[
     return folder / "index.html"
 
 
-def _result(suite: gx.ExpectationSuite, report: Mapping[str, Any], run: RunIdentifier) -> ExpectationSuiteValidationResult:
+def _result(suite: ExpectationSuite, report: Mapping[str, Any], run: RunIdentifier) -> ExpectationSuiteValidationResult:
     """The part of the suite's answer that is about one file."""
     found = {(entry["column"], entry["rule"]): entry for entry in report["expectations"]}
     results = []
@@ -82,5 +87,5 @@ def _result(suite: gx.ExpectationSuite, report: Mapping[str, Any], run: RunIdent
         results=results,
         suite_name=suite.name,
         statistics=statistics,
-        meta={"run_id": run, "great_expectations_version": gx.__version__, "batch_spec": {"data_asset_name": report["key"]}},
+        meta={"run_id": run, "great_expectations_version": VERSION, "batch_spec": {"data_asset_name": report["key"]}},
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.ingestion.contract import BIGINT, DATE, INSTANT, MONEY, IsProduct, NotAfterFile, RowRule, Within
+from include.contract import BIGINT, DATE, INSTANT, MONEY, IsProduct, NotAfterFile, RowRule, Within
 from include.quality.bronze import MONEY_TYPE, cents, instants
 from include.quality.distinct import Distinct, of_numbers, of_text
 from include.quality.records import Ints, Mask, Rows

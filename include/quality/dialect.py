@@ -1,4 +1,4 @@
-"""The CSV that Sluice reads (DESIGN 4), exactly: one line after another. The fast way of `csv_reader` must agree with it."""
+"""The CSV that Sluice reads, exactly: one line after another. The fast way of `csv_reader` must agree with it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,13 @@ def of_numbers(numbers: Ints, known: Mask) -> Distinct:
     values, codes = np.unique(numbers, return_inverse=True)
     nulls = int(not known.all())
     return Distinct(pa.array(values), np.where(known, codes + nulls, 0), nulls)
+
+
+def stacked(parts: Sequence[Distinct]) -> list[Distinct]:
+    """Columns of numbers without nulls as one: each of them as it stands in a column of the values of all."""
+    values = pa.concat_arrays([part.values for part in parts])  # noqa: PD011 (no pandas)
+    starts = np.cumsum([0, *(len(part.values) for part in parts)])
+    return [Distinct(values, part.place + start, 0) for part, start in zip(parts, starts[:-1], strict=True)]
 
 
 def frame_of(columns: Mapping[str, Distinct]) -> pd.DataFrame:

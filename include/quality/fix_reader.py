@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from include.ingestion.contract import Contract
-from include.ingestion.errors import ObjectGone
-from include.ingestion.ports import ObjectStore, Parents
-from include.ingestion.repair.fix import FixParent, refused_references
-from include.ingestion.repair.rejudge import as_it_lies
-from include.ingestion.verdict import Fault
+from include.contract import Contract
+from include.errors import ObjectGone
+from include.files.fix import FixParent, Parents, refused_references
+from include.files.verdict import Fault
 from include.quality.dialect import Unreadable
 from include.quality.formats import LayoutReader, is_zipped, layout_reader_for
-from include.quality.lines import Condemned, Content
+from include.quality.lines import Content, Quarantined
 from include.quality.records import Rows
 from include.quality.words import some
+from include.storage.object_store import ObjectStore, as_it_lies
 
 MOST_BYTES = 64 * 2**20
 REFERENCES = ("file_id", "line", "original")
@@ -69,7 +68,7 @@ class Corrections:
         layout = layout_reader_for(self.parent.kept.file.key)
         for start in range(0, len(self.records), _ROWS):
             records = self.records[start : start + _ROWS]
-            refused = {place - start: why for place, why in self.refused.items() if start <= place < start + len(records)}
+            refused = {place: self.refused[start + place] for place in range(len(records)) if start + place in self.refused}
             texts = [_whole(record.original, layout) for record in records]
             read = layout.read(contract, self.header, [text or _NO_LINE for text in texts])
             yield _rows(read, records, [place for place, text in enumerate(texts) if text is None], refused)
@@ -81,25 +80,25 @@ def read_corrections(
     """Read a file of corrections to its end and look up what it refers to.
 
     Raises:
-        Condemned: it is no such file, or does not refer to one file whose rows may come in corrected.
+        Quarantined: it is no such file, or does not refer to one file whose rows may come in corrected.
     """
     records = _records(b"".join(piece.data for piece in content.pieces(contract.max_line_bytes)))
     wanted = {record.parent for record in records}
     if None in wanted:
-        raise Condemned(
+        raise Quarantined(
             Fault.REFERENCE, f"the file_id of {sum(not record.parent for record in records)} of its rows is no number; {_CLEAN}"
         )
     if len(wanted) > 1:
-        raise Condemned(
+        raise Quarantined(
             Fault.REFERENCE,
             f"its rows refer to {len(wanted)} files ({some(sorted(map(str, wanted)))}); send the rows of each as a file of its own",
         )
     number = wanted.pop()
     parent = parents.fix_parent(feed, number, seq) if number else None
     if parent is None:
-        raise Condemned(Fault.REFERENCE, f"its rows refer to file {number}, which {feed} does not have; {_CLEAN}")
+        raise Quarantined(Fault.REFERENCE, f"its rows refer to file {number}, which {feed} does not have; {_CLEAN}")
     if parent.refusal:
-        raise Condemned(Fault.REFERENCE, parent.refusal)
+        raise Quarantined(Fault.REFERENCE, parent.refusal)
     rejected = _rejected_lines(store, bucket, parent)
     ordered = sorted(records, key=lambda record: (record.number is None, record.number or 0))
     return Corrections(
@@ -113,29 +112,30 @@ def read_corrections(
 def _records(data: bytes) -> list[_Record]:
     """The records of `rejects.csv`, in standard CSV; bytes that are not UTF-8 pass through."""
     if len(data) > MOST_BYTES:
-        raise Condemned(Fault.TOO_LARGE, f"more than {MOST_BYTES:,} bytes of corrections; send them as several files")
+        raise Quarantined(Fault.TOO_LARGE, f"more than {MOST_BYTES:,} bytes of corrections; send them as several files")
+    csv.field_size_limit(MOST_BYTES)
     reader = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""), strict=True)
     try:
         header = next(reader, [])
         missing = [name for name in REFERENCES if header.count(name) != 1]
         if missing:
-            raise Condemned(Fault.REFERENCE, f"no rejects.csv: its header lacks {', '.join(missing)}; {_CLEAN}")
+            raise Quarantined(Fault.REFERENCE, f"no rejects.csv: its header lacks {', '.join(missing)}; {_CLEAN}")
         places = [header.index(name) for name in REFERENCES]
         records = []
         for fields in reader:
             if not fields:
                 continue
             if len(fields) != len(header):
-                raise Condemned(
+                raise Quarantined(
                     Fault.REFERENCE,
                     f"the record that ends on line {reader.line_num} has {len(fields)} fields, the header {len(header)}; {_CLEAN}",
                 )
             file_id, line, original = (fields[place] for place in places)
             records.append(_Record(file_id.strip(), line.strip(), original.encode("utf-8", "surrogateescape")))
     except csv.Error as error:
-        raise Condemned(Fault.REFERENCE, f"the record that ends on line {reader.line_num} cannot be read ({error}); {_CLEAN}") from None
+        raise Quarantined(Fault.REFERENCE, f"the record that ends on line {reader.line_num} cannot be read ({error}); {_CLEAN}") from None
     if not records:
-        raise Condemned(Fault.NO_ROWS, "no corrected row is in it")
+        raise Quarantined(Fault.NO_ROWS, "no corrected row is in it")
     return records
 
 
@@ -146,7 +146,7 @@ def _rejected_lines(store: ObjectStore, bucket: str, parent: FixParent) -> set[i
     try:
         data = store.read_bytes(bucket, rejects.key, rejects.etag)
     except ObjectGone as gone:
-        raise Condemned(Fault.REFERENCE, f"{gone}: which rows of file {parent.kept.file.file_id} were rejected cannot be told") from None
+        raise Quarantined(Fault.REFERENCE, f"{gone}: which rows of file {parent.kept.file.file_id} were rejected cannot be told") from None
     return {record.number for record in _records(data) if record.number is not None}
 
 
@@ -155,7 +155,7 @@ def _header_of(store: ObjectStore, bucket: str, parent: FixParent, contract: Con
     file = as_it_lies(store, bucket, parent.kept)
     if file is None or file.lies_at is None:
         number = parent.kept.file.file_id
-        raise Condemned(Fault.REFERENCE, f"the original of file {number} is gone and with it its header: land the rows as a file")
+        raise Quarantined(Fault.REFERENCE, f"the original of file {number} is gone and with it its header: land the rows as a file")
     place = file.lies_at
     with closing(store.read(place.bucket, place.key, place.etag)) as stream:
         content = Content(stream, zipped=is_zipped(file.key), max_bytes=contract.max_bytes)

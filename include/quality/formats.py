@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from include.ingestion.contract import Contract
-from include.ingestion.errors import UsageError
-from include.ingestion.keys import base_name
+from include.contract import Contract
+from include.errors import UsageError
+from include.files.keys import base_name
 from include.quality.csv_reader import header_of, read_csv, read_lines
 from include.quality.json_reader import read_json, read_json_lines, read_records
 from include.quality.lines import Content

@@ -8,23 +8,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from time import perf_counter
 
-from include.ingestion import keys
-from include.ingestion.errors import EnvironmentFailure, ObjectGone
-from include.ingestion.feed import FeedSpec
-from include.ingestion.file import Kind, LedgerFile, ObjectRef
-from include.ingestion.ports import ObjectStore, Parents, Say
-from include.ingestion.repair.reread import Recount, Reread
-from include.ingestion.verdict import Fault, Verdict
+from include.errors import EnvironmentFailure, ObjectGone, ObjectRefused
+from include.feed import FeedSpec
+from include.files import keys
+from include.files.file import Kind, LedgerFile, ObjectRef
+from include.files.fix import Parents
+from include.files.reread import Recount, Reread
+from include.files.verdict import Fault, Verdict
+from include.logs import Log
 from include.quality.bronze import Bronze, typed
 from include.quality.fix_reader import Corrections, NoParents, read_corrections
 from include.quality.formats import is_zipped, reader_for
-from include.quality.lines import PIECE_BYTES, Condemned, Content
+from include.quality.lines import PIECE_BYTES, Content, Quarantined
 from include.quality.records import Rows
 from include.quality.rejects import Rejects
 from include.quality.report import nothing_fixed, report, too_many
 from include.quality.reread import recount, reread
 from include.quality.suite import suite_of
 from include.quality.validation import FRAME_ROWS, Findings, gathered, validate
+from include.storage.object_store import ObjectStore
 
 _COUNTED_AS_NONE = frozenset({Fault.EMPTY, Fault.NO_ROWS})
 
@@ -54,7 +56,7 @@ class GreatExpectationsGate:
         self._piece_bytes = piece_bytes
         self._frame_rows = frame_rows
 
-    def judge(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, say: Say) -> list[Verdict]:
+    def validate(self, spec: FeedSpec, files: Sequence[LedgerFile], attempt: str, log: Log) -> list[Verdict]:
         """One verdict a file, in the order given; a line to `say` as each is reached.
 
         Raises:
@@ -65,10 +67,10 @@ class GreatExpectationsGate:
         verdicts = []
         try:
             for group in gathered(_read_all(readings, self._piece_bytes), self._frame_rows):
-                self._settle(spec, group)
+                self._decide(spec, group)
                 while undecided and undecided[0].finished:
-                    verdicts.append(undecided.popleft().verdict(say))
-            verdicts += [reading.verdict(say) for reading in undecided]
+                    verdicts.append(undecided.popleft().verdict(log))
+            verdicts += [reading.verdict(log) for reading in undecided]
         finally:
             for reading in readings:
                 reading.rejects.close()
@@ -86,7 +88,7 @@ class GreatExpectationsGate:
         """What a file's original holds now, and how much of it lies in the lines that were rejected."""
         return recount(self._store, self._bucket, spec, file, rejects)
 
-    def _settle(self, spec: FeedSpec, group: Sequence[tuple[_Reading, Rows]]) -> None:
+    def _decide(self, spec: FeedSpec, group: Sequence[tuple[_Reading, Rows]]) -> None:
         started = perf_counter()
         pieces = [rows for _, rows in group]
         findings = validate(spec.contract, pieces, [reading.date for reading, _ in group])
@@ -113,7 +115,7 @@ class _Reading:
         self._file = file
         self._folder = keys.bronze_folder(spec.name, file.date, file.file_id, attempt)
         self._bronze = Bronze(store, bucket, self._folder, file.file_id, spec.touch_column)
-        self._condemned: Condemned | None = None
+        self._quarantined: Quarantined | None = None
         self._sha256: str | None = None
         self._header: tuple[str, ...] = ()
         self._corrections: Corrections | None = None
@@ -136,17 +138,17 @@ class _Reading:
                 self._seconds += perf_counter() - started
                 yield rows
                 started = perf_counter()
-        except Condemned as condemned:
-            self._condemned = condemned
+        except Quarantined as refused:
+            self._quarantined = refused
         except ObjectGone as gone:
-            self._condemned = Condemned(Fault.OBJECT_GONE, f"{gone}; what lies there now is a file of its own")
+            self._quarantined = Quarantined(Fault.OBJECT_GONE, f"{gone}; what lies there now is a file of its own")
         self._seconds += perf_counter() - started
         self.finished = True
 
     def take(self, rows: Rows, findings: Findings) -> None:
         """Write the accepted rows, keep the rejected ones; nothing more once the file is condemned."""
         started = perf_counter()
-        if self._condemned is None:
+        if self._quarantined is None:
             self._lines += len(rows)
             self._header = rows.header
             if self._corrections is not None:
@@ -155,16 +157,16 @@ class _Reading:
             self.rejects.add(rows, findings)
         self._seconds += perf_counter() - started
 
-    def verdict(self, say: Say) -> Verdict:
+    def verdict(self, log: Log) -> Verdict:
         """Decide, put the rejects, and take back the bronze of a refused file."""
         started = perf_counter()
         fault, reason = self._fault()
-        counted = self._condemned is None or fault in _COUNTED_AS_NONE
+        counted = self._quarantined is None or fault in _COUNTED_AS_NONE
         lines = self._lines if counted else None
         body = self.rejects.body() if counted else None
         put = self._store.put(self._bucket, keys.bronze_rejects(self._folder), body, rows=self.rejects.count) if body else None
         if fault is not None:
-            self._take_back(say)
+            self._take_back(log)
         self._seconds += perf_counter() - started
         verdict = Verdict(
             file_id=self._file.file_id,
@@ -177,15 +179,16 @@ class _Reading:
             bronze=() if fault else tuple(self._bronze.parts),
             rejects=put,
             bronze_digest=None if fault else self._bronze.digest,
+            decoded_bytes=None if fault else self._bronze.decoded_bytes,
             parent=self._corrections.parent.kept.file.file_id if self._corrections else None,
             fixes=() if fault else tuple(self._fixes),
             header=self._header if put else None,
-            touched=() if fault else self._bronze.touched,
+            touched_values=() if fault else self._bronze.touched_values,
             report=report(self._spec, self._file, self._sha256, lines, self.rejects, fault, reason),
             seconds=self._seconds + self.gx_seconds,
             gx_seconds=self.gx_seconds,
         )
-        say(_line(self._file, verdict))
+        log(_line(self._file, verdict))
         return verdict
 
     def _read(self, piece_bytes: int) -> Iterator[Rows]:
@@ -193,13 +196,13 @@ class _Reading:
         zipped = is_zipped(file.key)
         if file.size > contract.max_bytes:
             limit = f"more than the {contract.max_bytes:,} that the contract allows"
-            raise Condemned(Fault.TOO_LARGE, f"the object has {file.size:,} bytes, {limit}; send it as smaller files")
+            raise Quarantined(Fault.TOO_LARGE, f"the object has {file.size:,} bytes, {limit}; send it as smaller files")
         place = file.lies_at or file
         with closing(self._store.read(place.bucket, place.key, place.etag)) as stream:
             content = Content(stream, zipped=zipped, max_bytes=contract.max_bytes)
             try:
                 yield from self._rows_in(content, piece_bytes)
-            except Condemned:
+            except Quarantined:
                 self._end(content)
                 raise
             self._end(content)
@@ -219,25 +222,25 @@ class _Reading:
         place = self._file.lies_at or self._file
         if content.size != place.size:
             arrived = f"s3://{place.bucket}/{place.key} arrived with {content.size:,} bytes and was listed with {place.size:,}"
-            raise EnvironmentFailure("S3", arrived)
+            raise ObjectRefused(place.bucket, place.key, "WrongLength", arrived, "look at it with your store's tools", passing=True)
         self._sha256 = content.sha256
 
     def _fault(self) -> tuple[Fault | None, str | None]:
-        if self._condemned is not None:
-            return self._condemned.fault, self._condemned.reason
+        if self._quarantined is not None:
+            return self._quarantined.fault, self._quarantined.reason
         if self._corrections is not None:
             reason = nothing_fixed(self._lines, self.rejects)
             return (Fault.NOTHING_FIXED if reason else None), reason
         reason = too_many(self._spec.contract, self._lines, self.rejects.count)
         return (Fault.TOO_MANY_REJECTS if reason else None), reason
 
-    def _take_back(self, say: Say) -> None:
+    def _take_back(self, log: Log) -> None:
         """Delete what no pointer will ever name; what cannot be deleted harms nobody."""
         for part in self._bronze.parts:
             try:
                 self._store.delete(self._bucket, part.key)
             except EnvironmentFailure as failure:
-                say(f"{part.key}: left behind, nobody reads it ({failure.what})")
+                log(f"{part.key}: left behind, nobody reads it ({failure.what})")
 
 
 def _line(file: LedgerFile, verdict: Verdict) -> str:

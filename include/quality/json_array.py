@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from include.ingestion.verdict import Fault
+from include.files.verdict import Fault
 from include.quality.json_record import end_of
-from include.quality.lines import Broken, Condemned
+from include.quality.lines import Broken, Quarantined
 from include.quality.records import Ints
 
 _WHITE = re.compile(r"[ \t\r\n]*")
@@ -44,7 +44,7 @@ def elements(blocks: Iterable[bytes], max_element_bytes: int, skipped: int) -> I
         skipped: bytes before the first block, for the positions that are told.
 
     Raises:
-        Condemned: the array is broken, with the byte where; an element is longer than allowed; what the content has wrong.
+        Quarantined: the array is broken, with the byte where; an element is longer than allowed; what the content has wrong.
     """
     scanner = _Scanner(max_element_bytes, skipped)
     try:
@@ -52,7 +52,7 @@ def elements(blocks: Iterable[bytes], max_element_bytes: int, skipped: int) -> I
             yield from scanner.take(block, final=False)
     except Broken as broken:
         yield from scanner.take(broken.before, final=False)
-        raise broken.condemned from None
+        raise broken.refused from None
     yield from scanner.take(b"", final=True)
 
 
@@ -132,7 +132,7 @@ class _Scanner:
             raise self._too_long_or_broken(text, at)
         return None
 
-    def _too_long_or_broken(self, text: str, at: int) -> Condemned:
+    def _too_long_or_broken(self, text: str, at: int) -> Quarantined:
         """What is wrong with an element that is not whole within the bytes allowed, told from these alone."""
         cut = text[at : at + self._most + 1]
         try:
@@ -144,15 +144,15 @@ class _Scanner:
             pass
         return self._too_long()
 
-    def _too_long(self) -> Condemned:
+    def _too_long(self) -> Quarantined:
         limit = f"the {self._most:,} bytes that the contract allows; a quote that never closes may be why"
-        return Condemned(Fault.LINE_TOO_LONG, f"record {self._count + 1:,} of the array is longer than {limit}")
+        return Quarantined(Fault.LINE_TOO_LONG, f"record {self._count + 1:,} of the array is longer than {limit}")
 
-    def _broken(self, text: str, at: int, what: str) -> Condemned:
+    def _broken(self, text: str, at: int, what: str) -> Quarantined:
         place = self._offset + at + 1
         if text[at : at + 1] == "\0":
-            return Condemned(Fault.NUL_BYTE, f"byte {place:,} is a NUL; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
-        return Condemned(
+            return Quarantined(Fault.NUL_BYTE, f"byte {place:,} is a NUL; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
+        return Quarantined(
             Fault.FORMAT, f"the JSON array is broken at byte {place:,}, after {self._count:,} records: {what}; send the file again"
         )
 

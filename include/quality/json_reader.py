@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.ingestion.contract import Contract
-from include.ingestion.verdict import Fault
+from include.contract import Contract
+from include.files.verdict import Fault
 from include.quality.arrow import mask_of, side_by_side, utf8
 from include.quality.dialect import Unreadable
 from include.quality.json_array import elements
 from include.quality.json_record import Record, RecordReader
-from include.quality.json_template import Template, template_of
-from include.quality.lines import Broken, Condemned, Content, cut, refuse_nul
+from include.quality.json_template import MOST_BYTES, Template, template_of
+from include.quality.lines import Broken, Content, Quarantined, cut, refuse_nul
 from include.quality.records import Ints, Mask, Rows, with_columns
 
 _LF, _CR = ord("\n"), ord("\r")
@@ -30,7 +30,7 @@ def read_json_lines(content: Content, contract: Contract, piece_bytes: int) -> I
     """A record a line, piece by piece.
 
     Raises:
-        Condemned: a NUL anywhere, no record at all, or a mandatory column that no record has.
+        Quarantined: a NUL anywhere, no record at all, or a mandatory column that no record has.
     """
     return _lines(content.blocks(piece_bytes), contract)
 
@@ -39,7 +39,7 @@ def read_json(content: Content, contract: Contract, piece_bytes: int) -> Iterato
     """The elements of an array where the content begins with `[`, and a record a line otherwise.
 
     Raises:
-        Condemned: as of lines, or the array is broken.
+        Quarantined: as of lines, or the array is broken.
     """
     first, blocks = _begun(content.blocks(piece_bytes), contract.max_line_bytes)
     if first != b"[":
@@ -52,7 +52,7 @@ def read_json(content: Content, contract: Contract, piece_bytes: int) -> Iterato
         number += len(rows)
         yield rows
     if number == 1:
-        raise Condemned(Fault.NO_ROWS, "the array is empty; a file needs at least one record")
+        raise Quarantined(Fault.NO_ROWS, "the array is empty; a file needs at least one record")
     reader.refuse_lacking()
 
 
@@ -82,7 +82,7 @@ class JsonReader:
             read.append(self._exact(data, starts, ends, others, unreadable))
         order = np.argsort(np.concatenate([found.rows for found in read]))
         table = pa.concat_tables([with_columns(found.table, self._contract.names) for found in read])
-        additional = pa.chunked_array([found.additional for found in read], pa.string())
+        additional = pa.chunked_array([found.additional.cast(pa.string()) for found in read], pa.string())
         if len(read) > 1:
             table = table.unify_dictionaries().combine_chunks().take(pa.array(order))
             additional = additional.combine_chunks().take(pa.array(order))
@@ -92,18 +92,18 @@ class JsonReader:
 
     def refuse_lacking(self) -> None:
         """Condemn the file whose records were read where none of them had a mandatory column."""
-        if self._records.condemned:
-            raise Condemned(Fault.COLUMN_MISSING, self._records.condemned)
+        if self._records.refused:
+            raise Quarantined(Fault.COLUMN_MISSING, self._records.refused)
 
     def _alike(self, data: bytes, starts: Ints, ends: Ints) -> Iterator[tuple[Ints, pa.Table, pa.Array]]:
         """The rows of each template that the file has shown so far or shows now."""
-        stretches = side_by_side(data, np.append(starts, len(data)))
-        undone = utf8(stretches, data)
+        spans = side_by_side(data, np.append(starts, len(data)))
+        undone = utf8(spans, data)
         known = len(self._templates)
         learnt = iter(lambda: self._learnt(data, starts, ends, undone), None)
         for place, template in enumerate(chain(self._templates[:known], learnt)):
             among = np.flatnonzero(undone)
-            found = among[mask_of(pc.match_substring_regex(stretches.filter(pa.array(undone)), template.pattern))]
+            found = among[mask_of(pc.match_substring_regex(spans.filter(pa.array(undone)), template.pattern))]
             if found.size:
                 undone[found] = False
                 self._records.saw_all()
@@ -117,7 +117,7 @@ class JsonReader:
             return None
         row = int(np.argmax(undone))
         record = data[starts[row] : ends[row]]
-        if isinstance(RecordReader(self._contract).read(record), Unreadable):
+        if len(record) > MOST_BYTES or isinstance(RecordReader(self._contract).read(record), Unreadable):
             return None
         template = template_of(record, self._contract)
         if template is not None:
@@ -156,7 +156,7 @@ def _lines(blocks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
     for piece in cut(blocks, contract.max_line_bytes):
         refuse_nul(piece)
         if not pieces and piece.data.startswith(b"\x1f\x8b"):
-            raise Condemned(Fault.FORMAT, "the content is gzip and the name does not end with .gz; send it again under such a name")
+            raise Quarantined(Fault.FORMAT, "the content is gzip and the name does not end with .gz; send it again under such a name")
         pieces += 1
         starts, ends, numbers = _filled_lines(piece.data)
         records += len(starts)
@@ -164,7 +164,7 @@ def _lines(blocks: Iterable[bytes], contract: Contract) -> Iterator[Rows]:
             yield reader.rows(piece.data, starts, ends, numbers + piece.first_line)
     if not records:
         fault = Fault.NO_ROWS if pieces else Fault.EMPTY
-        raise Condemned(fault, "the file has no record; a file needs at least one")
+        raise Quarantined(fault, "the file has no record; a file needs at least one")
     reader.refuse_lacking()
 
 
@@ -192,7 +192,7 @@ def _begun(blocks: Iterator[bytes], most: int) -> tuple[bytes, Iterator[bytes]]:
             held += block
     except Broken as broken:
         held += broken.before
-        return held.lstrip(_WHITE)[:1], _breaking(Broken(held, broken.condemned))
+        return held.lstrip(_WHITE)[:1], _breaking(Broken(held, broken.refused))
     return held.lstrip(_WHITE)[:1], chain([held], blocks)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from include.ingestion.contract import Contract
+from include.contract import Contract
 from include.quality.additional import objects, strings, written
 from include.quality.arrow import TEXT, without_empty
 
@@ -31,6 +31,7 @@ _TOKENS = re.compile(rb"(" + _STRING + rb")(\s*:)?|(" + _LITERAL + rb"|null)|([{
 _PLAIN_KEY = re.compile(rb"[A-Za-z0-9_.-]+")
 _DELIMITER = b"\x1f"  # a control character: in no string
 _MOST_VALUES = 100
+MOST_BYTES = 16 * 2**10  # of one record: a pattern of it stays one that RE2 takes
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ class Template:
 
 def template_of(record: bytes, contract: Contract) -> Template | None:
     """What a record that was read has in common with others; None where it has arrays, escaped quotes or unusual keys."""
-    told = _told(record)
-    if told is None or not 0 < len(told[1]) <= _MOST_VALUES:
+    shape = _shape(record)
+    if shape is None or not 0 < len(shape[1]) <= _MOST_VALUES:
         return None
-    between, paths, strings = told
+    between, paths, strings = shape
     needles = [between[0], *between[1:-1], between[-1] + b"\n" + between[0]]
     if any(one in other for place, one in enumerate(needles) for at, other in enumerate(needles[:-1]) if place != at):
         return None
@@ -114,7 +115,7 @@ def template_of(record: bytes, contract: Contract) -> Template | None:
     return Template(between, extra, columns)
 
 
-def _told(record: bytes) -> tuple[tuple[bytes, ...], list[tuple[str, ...]], list[bool]] | None:
+def _shape(record: bytes) -> tuple[tuple[bytes, ...], list[tuple[str, ...]], list[bool]] | None:
     """The text around the values of a record, the keys that lead to each, and which are strings."""
     between: list[bytes] = []
     paths: list[tuple[str, ...]] = []

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from include.ingestion.errors import SluiceError
-from include.ingestion.verdict import Fault
+from include.errors import SluiceError
+from include.files.verdict import Fault
 
 PIECE_BYTES = 8 * 2**20
 _READ_BYTES = 2**20
@@ -21,7 +21,7 @@ _WIDE_BOMS = ((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32"), 
 _BOM = b"\xef\xbb\xbf"
 
 
-class Condemned(SluiceError):
+class Quarantined(SluiceError):
     """A file is refused as a whole; the sentence says what is wrong, where, and what to do, without a value of any row."""
 
     def __init__(self, fault: Fault, reason: str) -> None:
@@ -71,7 +71,7 @@ class Content:
         """Cut the content at line ends into pieces of about `piece_bytes`, without the byte order mark.
 
         Raises:
-            Condemned: what the content as such has wrong, after all whole lines before the fault were given.
+            Quarantined: what the content as such has wrong, after all whole lines before the fault were given.
         """
         return cut(self.blocks(piece_bytes), max_line_bytes)
 
@@ -92,7 +92,7 @@ class Content:
                 break
         for mark, name in _WIDE_BOMS:
             if head.startswith(mark):
-                raise Condemned(Fault.ENCODING, f"the file starts with a byte order mark of {name}; files must be UTF-8")
+                raise Quarantined(Fault.ENCODING, f"the file starts with a byte order mark of {name}; files must be UTF-8")
         body = head.removeprefix(_BOM)
         self.skipped = len(head) - len(body)
         yield body
@@ -103,7 +103,7 @@ class Content:
         for block in self._unzipped() if self._zipped else self._raw(size):
             total += len(block)
             if total > self._max_bytes:
-                raise Condemned(
+                raise Quarantined(
                     Fault.TOO_LARGE,
                     f"the content is larger than the {self._max_bytes:,} bytes that the contract allows; send it as smaller files",
                 )
@@ -159,7 +159,7 @@ def cut(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[Piece]:
     except Broken as broken:
         whole = held + broken.before
         yield from _checked(whole[: whole.rfind(b"\n") + 1], line, max_line_bytes)
-        raise broken.condemned from None
+        raise broken.refused from None
     yield from _checked(held, line, max_line_bytes)
 
 
@@ -168,15 +168,15 @@ def refuse_nul(piece: Piece) -> None:
     at = piece.data.find(b"\0")
     if at >= 0:
         line = piece.first_line + piece.data.count(b"\n", 0, at)
-        raise Condemned(Fault.NUL_BYTE, f"line {line:,} has a NUL byte; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
+        raise Quarantined(Fault.NUL_BYTE, f"line {line:,} has a NUL byte; the file is binary, UTF-16 or damaged, and must be UTF-8 text")
 
 
 class Broken(Exception):
     """Carries what was read before a fault of the content past the gathering of blocks."""
 
-    def __init__(self, before: bytes, condemned: Condemned) -> None:
+    def __init__(self, before: bytes, refused: Quarantined) -> None:
         self.before = before
-        self.condemned = condemned
+        self.refused = refused
         super().__init__()
 
 
@@ -203,8 +203,8 @@ def _gathered(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
                 yield b"".join(held)
                 held.clear()
                 length = 0
-    except Condemned as condemned:
-        raise Broken(b"".join(held), condemned) from None
+    except Quarantined as refused:
+        raise Broken(b"".join(held), refused) from None
     yield b"".join(held)
 
 
@@ -224,15 +224,15 @@ def _checked(whole: bytes, first_line: int, max_line_bytes: int) -> Iterator[Pie
         yield Piece(whole, first_line)
 
 
-def _too_long(line: int, limit: int) -> Condemned:
-    return Condemned(
+def _too_long(line: int, limit: int) -> Quarantined:
+    return Quarantined(
         Fault.LINE_TOO_LONG,
         f"line {line:,} is longer than the {limit:,} bytes that the contract allows; a quote that never closes or binary data may be why",
     )
 
 
-def _gzip_broken(members: int, detail: str) -> Condemned:
+def _gzip_broken(members: int, detail: str) -> Quarantined:
     where = (
         "the gzip content is broken" if not members else f"after {members} complete gzip member{'s' * (members > 1)} the content is broken"
     )
-    return Condemned(Fault.GZIP_BROKEN, f"{where} ({detail}); send the file again")
+    return Quarantined(Fault.GZIP_BROKEN, f"{where} ({detail}); send the file again")

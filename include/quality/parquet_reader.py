@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.ingestion.contract import Column, Contract
-from include.ingestion.verdict import Fault
+from include.contract import Column, Contract
+from include.errors import refuse_if_short
+from include.files.verdict import Fault
 from include.quality.additional import objects, written
 from include.quality.dialect import Unreadable
-from include.quality.lines import Broken, Condemned, Content
+from include.quality.lines import Broken, Content, Quarantined
 from include.quality.parquet_text import json_of, readable, text_of
 from include.quality.records import Mask, Rows, with_columns
 from include.quality.words import some, some_names
+from include.storage.decoded import bounded_batches, decoded_size, elements, is_list, is_text, plain, texts_of
 
 _MOST_ROWS = 131_072
 _BUFFER_BYTES = 2**20
@@ -32,41 +34,58 @@ def read_parquet(content: Content, contract: Contract, piece_bytes: int) -> Iter
     """The rows of the file, batch by batch.
 
     Raises:
-        Condemned: it is no Parquet file, its columns do not fit the contract, or it has no rows.
+        Quarantined: it is no Parquet file, its columns do not fit the contract, or it has no rows.
     """
     with tempfile.NamedTemporaryFile(prefix="sluice-", suffix=".parquet") as held:
         try:
             for block in content.blocks(piece_bytes):
                 held.write(block)
         except Broken as broken:
-            raise broken.condemned from None
+            raise broken.refused from None
         held.flush()
         if not held.tell():
-            raise Condemned(Fault.EMPTY, "the file is empty; a file needs at least one row")
+            raise Quarantined(Fault.EMPTY, "the file is empty; a file needs at least one row")
         try:
             yield from _rows_in(held.name, contract, piece_bytes)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise Condemned(
+            refuse_if_short(error)
+            raise Quarantined(
                 Fault.FORMAT, f"the content cannot be read as Parquet ({type(error).__name__}); it is of another format or damaged"
             ) from None
 
 
 def _rows_in(path: str, contract: Contract, piece_bytes: int) -> Iterator[Rows]:
-    with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
-        layout = _layout(file.schema_arrow, contract)
+    with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as as_it_is:
+        layout = _layout(as_it_is.schema_arrow, contract)
+        texts = texts_of(as_it_is)
+    with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False, read_dictionary=texts) as file:
         total = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
         if total > contract.max_bytes:
-            raise Condemned(
+            raise Quarantined(
                 Fault.TOO_LARGE, f"the content has {total:,} bytes, more than the {contract.max_bytes:,} that the contract allows"
             )
         if not file.metadata.num_rows:
-            raise Condemned(Fault.NO_ROWS, "the file has no rows; a file needs at least one")
-        most = max(1, min(_MOST_ROWS, piece_bytes * file.metadata.num_rows // max(total, 1)))
-        first = 1
-        for batch in file.iter_batches(batch_size=most, columns=layout.wanted):
-            if batch.num_rows:
-                yield _rows(batch, layout, first)
+            raise Quarantined(Fault.NO_ROWS, "the file has no rows; a file needs at least one")
+        most_rows = max(1, min(_MOST_ROWS, piece_bytes * file.metadata.num_rows // max(total, 1)))
+        most_bytes = min(piece_bytes, contract.max_line_bytes)
+        first, size = 1, 0
+        for batch in bounded_batches(file, most_rows, most_bytes, layout.wanted):
+            taken = decoded_size(batch)
+            size += taken
+            _refuse_size(contract, size, first if taken > contract.max_line_bytes else None)
+            yield _rows(batch, layout, first)
             first += batch.num_rows
+
+
+def _refuse_size(contract: Contract, size: int, long_row: int | None) -> None:
+    """Condemn a file by the bytes of its values so far, each as often as it stands there, or for a row that is too long alone."""
+    if long_row is not None:
+        raise Quarantined(
+            Fault.LINE_TOO_LONG, f"row {long_row:,} is longer than the {contract.max_line_bytes:,} bytes that the contract allows"
+        )
+    if size > contract.max_bytes:
+        limit = f"more than the {contract.max_bytes:,} bytes that the contract allows; send it as smaller files"
+        raise Quarantined(Fault.TOO_LARGE, f"the values of the rows have {limit}")
 
 
 @dataclass(frozen=True)
@@ -86,18 +105,18 @@ class _Layout:
 def _layout(schema: pa.Schema, contract: Contract) -> _Layout:
     doubled = sorted(name for name, times in Counter(schema.names).items() if times > 1)
     if doubled:
-        raise Condemned(Fault.COLUMN_DOUBLED, f"the file has {some_names(doubled)} more than once; every column needs a name of its own")
+        raise Quarantined(Fault.COLUMN_DOUBLED, f"the file has {some_names(doubled)} more than once; every column needs a name of its own")
     if "" in schema.names:
-        raise Condemned(Fault.COLUMN_UNNAMED, f"a column (of {len(schema.names)}) has no name; every column needs one")
+        raise Quarantined(Fault.COLUMN_UNNAMED, f"a column (of {len(schema.names)}) has no name; every column needs one")
     fields = {column.name: _field(schema, column) for column in contract.columns}
     missing = [name for name in contract.mandatory if fields[name] is None]
     if missing:
-        raise Condemned(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {some_names(schema.names)})")
+        raise Quarantined(Fault.COLUMN_MISSING, f"missing columns {some_names(missing)} (found: {some_names(schema.names)})")
     found = {name: field for name, field in fields.items() if field is not None}
     unfit = [f"{name} ({kind})" for name, (_, kind) in found.items() if not readable(kind)]
     if unfit:
         allowed = "integer, decimal, date, timestamp, boolean or string, and never floating point"
-        raise Condemned(Fault.COLUMN_TYPE, f"the type of {some(unfit)} is not one that is read: {allowed}")
+        raise Quarantined(Fault.COLUMN_TYPE, f"the type of {some(unfit)} is not one that is read: {allowed}")
     paths = {name: path for name, (path, _) in found.items()}
     known = contract.ignored.union(path[0] for path in paths.values())
     return _Layout(contract, paths, tuple(sorted(set(schema.names) - known)))
@@ -135,7 +154,7 @@ def _rows(batch: pa.RecordBatch, layout: _Layout, first: int) -> Rows:
         starts=nowhere,
         ends=nowhere,
         header=layout.contract.names,
-        told=functools.partial(_told, layout.paths, texts, extras),
+        render=functools.partial(_render, layout.paths, texts, extras),
     )
 
 
@@ -147,16 +166,36 @@ def _inner(batch: pa.RecordBatch, path: Sequence[str]) -> pa.Array:
 
 
 def _fit(column: pa.Array, name: str, faults: dict[int, Unreadable]) -> pa.Array:
-    """The column with null for each text that cannot be kept, and a note of why."""
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    """The column with null for each value with a text in it that cannot be kept, and a note of why."""
+    unfit = _unfit(column)
+    if not unfit.any():
         return column
-    raw = column.cast(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary())
-    if not pc.any(pc.match_substring(raw, b"\0")).as_py() and _is_valid(column):
-        return column
-    unfit = np.array([value is not None and not _is_text(value) for value in raw.to_pylist()], np.bool_)
     for row in np.flatnonzero(unfit).tolist():
         faults.setdefault(row, Unreadable("text", f"{name} holds a NUL or is not UTF-8", name))
-    return pc.if_else(pa.array(unfit), None, raw).cast(column.type)
+    return column.take(pa.array(np.arange(len(column)), mask=unfit))
+
+
+def _unfit(column: pa.Array) -> Mask:
+    """The rows whose value is or holds a text with a NUL, or one that is not UTF-8, of whatever type of text."""
+    kind = column.type
+    unfit = np.zeros(len(column), np.bool_)
+    if isinstance(column, pa.ExtensionArray):
+        return _unfit(column.storage)
+    if pa.types.is_dictionary(kind):
+        known = np.append(_unfit(column.dictionary), False)
+        of_rows: Mask = known[pc.fill_null(column.indices, len(known) - 1).to_numpy(zero_copy_only=False)]
+        return of_rows
+    if pa.types.is_struct(kind):
+        for inner in column.flatten():
+            unfit |= _unfit(inner)
+    elif is_list(kind):
+        parents, inner = elements(column)
+        unfit[parents[_unfit(inner)]] = True
+    elif is_text(kind):
+        raw = plain(column)
+        if pc.any(pc.match_substring(raw, b"\0")).as_py() or not _is_valid(column):
+            unfit |= np.array([value is not None and not _is_text(value) for value in raw.to_pylist()], np.bool_)
+    return unfit
 
 
 def _is_valid(column: pa.Array) -> bool:
@@ -181,13 +220,13 @@ def _nulled(column: pa.DictionaryArray, rows: Mask) -> pa.DictionaryArray:
     )
 
 
-def _told(paths: Mapping[str, tuple[str, ...]], texts: pa.Table, extras: Sequence[pa.Array], row: int) -> bytes:
+def _render(paths: Mapping[str, tuple[str, ...]], texts: pa.Table, extras: Sequence[pa.Array], row: int) -> bytes:
     """The row as a JSON object: the contract's values as text, all else as it is; a text that cannot be kept as null."""
-    said: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, (*outer, key) in paths.items():
-        place = said
+        place = members
         for above in outer:
             place = place.setdefault(above, {})
         place[key] = texts[name][row].as_py()
-    body = json.dumps(said, ensure_ascii=False, separators=(",", ":"))[:-1]
-    return (body + "".join(extra[row].as_py() for extra in extras) + "}").encode()
+    body = json.dumps(members, ensure_ascii=False, separators=(",", ":"))[:-1]
+    return (body + "".join(extra[row].as_py() or "" for extra in extras) + "}").encode()

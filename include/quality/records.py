@@ -37,7 +37,7 @@ class Rows:
     starts: Ints
     ends: Ints
     header: tuple[str, ...] = ()
-    told: Callable[[int], bytes] | None = None
+    render: Callable[[int], bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -45,11 +45,11 @@ class Rows:
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return len(self.data) or self.table.nbytes
+        return len(self.data) or self.table.nbytes + (0 if self.additional is None else self.additional.nbytes)
 
     def original(self, row: int) -> bytes:
         """The record as it lies in the file, without its line end; of a file without text, as a JSON object."""
-        return self.told(row) if self.told else without_line_end(self.data[self.starts[row] : self.ends[row]])
+        return self.render(row) if self.render else without_line_end(self.data[self.starts[row] : self.ends[row]])
 
 
 def with_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from include.ingestion.contract import Contract
-from include.ingestion.feed import FeedSpec
-from include.ingestion.file import LedgerFile
-from include.ingestion.verdict import REPORT_FORMAT, Fault
+from include.contract import Contract
+from include.feed import FeedSpec
+from include.files.file import LedgerFile
+from include.files.verdict import REPORT_FORMAT, Fault
+from include.quality.gx import VERSION
 from include.quality.rejects import Rejects
 from include.quality.rules import READABLE, rules_of
-from include.quality.suite import VERSION, suite_of
+from include.quality.suite import suite_of
 
 
 def report(

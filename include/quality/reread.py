@@ -13,19 +13,20 @@ from contextlib import closing, suppress
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from include.ingestion.contract import Column
-from include.ingestion.errors import ObjectGone
-from include.ingestion.feed import FeedSpec
-from include.ingestion.file import LedgerFile, ObjectRef
-from include.ingestion.ports import ObjectStore
-from include.ingestion.repair.reread import Recount, Reread
+from include.contract import Column
+from include.errors import ObjectGone, refuse_if_short
+from include.feed import FeedSpec
+from include.files.file import LedgerFile, ObjectRef
+from include.files.reread import Recount, Reread
 from include.quality.bronze import FILE_ID, Digest
 from include.quality.formats import is_zipped, reader_for
-from include.quality.lines import PIECE_BYTES, Condemned, Content
+from include.quality.lines import PIECE_BYTES, Content, Quarantined
 from include.quality.records import Ints, Mask, Rows
+from include.storage.decoded import bounded_tables
+from include.storage.object_store import ObjectStore
 
+_MOST_ROWS = 131_072
 _MOST_FIELD = 64 * 2**20
 
 
@@ -35,18 +36,20 @@ def reread(store: ObjectStore, bucket: str, spec: FeedSpec, file_id: int, bronze
     digest = Digest()
     rows = amount = 0
     for ref in bronze:
+        strangers = 0
         try:
-            table = pq.read_table(pa.BufferReader(store.read_bytes(bucket, ref.key)))
-            strangers = pc.sum(pc.not_equal(table[FILE_ID], file_id)).as_py()
-            digest.update(table.drop_columns([FILE_ID]))
-            amount += _kept(table, column) if column else 0
+            for table in bounded_tables(pa.BufferReader(store.read_bytes(bucket, ref.key)), _MOST_ROWS):
+                strangers += pc.sum(pc.not_equal(table[FILE_ID], file_id)).as_py()
+                digest.update(table.drop_columns([FILE_ID]))
+                amount += _kept(table, column) if column else 0
+                rows += table.num_rows
         except ObjectGone:
             return Reread(rows, None, None, ref.key, "is not there")
         except (pa.ArrowException, KeyError, OSError, TypeError, ValueError, AttributeError) as damaged:
+            refuse_if_short(damaged)
             return Reread(rows, None, None, ref.key, f"cannot be read as the Parquet that was written ({type(damaged).__name__})")
         if strangers:
             return Reread(rows, None, None, ref.key, f"holds {strangers} rows of another file")
-        rows += table.num_rows
     return Reread(rows, digest.hexdigest(), amount if column else None, bronze[0].key if bronze else "", None)
 
 
@@ -58,14 +61,14 @@ def recount(store: ObjectStore, bucket: str, spec: FeedSpec, file: LedgerFile, r
     lines = found = amount = amount_rejected = 0
     with closing(store.read(place.bucket, place.key, place.etag)) as stream:
         content = Content(stream, zipped=is_zipped(file.key), max_bytes=spec.contract.max_bytes)
-        with suppress(Condemned):  # other bytes than those that were accepted: the digest says so
+        with suppress(Quarantined):  # other bytes than those that were accepted: the digest says so
             for rows in reader_for(file.key)(content, spec.contract, PIECE_BYTES):
                 lines += len(rows)
                 named = np.isin(rows.lines, rejected)
                 found += int(np.count_nonzero(named))
                 if column is not None:
-                    amount += _told(rows, column)
-                    amount_rejected += _told(rows, column, named)
+                    amount += _amount_of(rows, column)
+                    amount_rejected += _amount_of(rows, column, named)
         content.drain()
     return Recount(content.sha256, lines, found, amount if column else None, amount_rejected if column else None)
 
@@ -91,7 +94,7 @@ def _lines(text: io.TextIOWrapper) -> Iterator[int]:
         yield int(record["line"])
 
 
-def _told(rows: Rows, column: Column, of: Mask | None = None) -> int:
+def _amount_of(rows: Rows, column: Column, of: Mask | None = None) -> int:
     """The sum of a column as the rows say it, in its smallest unit; of some rows, or all. What is no amount counts nothing."""
     total = at = 0
     for chunk in rows.table[column.name].chunks:
@@ -108,7 +111,7 @@ def _told(rows: Rows, column: Column, of: Mask | None = None) -> int:
 def smallest_units(text: str | None, column: Column) -> int:
     """An amount as files write it in the smallest unit of its column, exact; 0 of anything else.
 
-    >>> from include.ingestion.contract import decimal6, money
+    >>> from include.contract import decimal6, money
     >>> [smallest_units(text, money("m")) for text in ("4.5", "12", "0.07", "1e2", None)]
     [450, 1200, 7, 0, 0]
     >>> smallest_units("0.070001", decimal6("d"))

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from include.ingestion.contract import Contract
+from include.contract import Contract
 from include.quality.bronze import typed
 from include.quality.formats import is_zipped, reader_for
 from include.quality.lines import PIECE_BYTES, Content
@@ -29,7 +29,7 @@ def accepted_rows(contract: Contract, stream: BinaryIO, name: str) -> Iterator[P
     """Parse and validate a stream whose format is told by the ending of `name`; tolerance is the caller's to ask.
 
     Raises:
-        Condemned: the stream as a whole does not keep the contract (header, encoding, gzip, no rows).
+        Quarantined: the stream as a whole does not keep the contract (header, encoding, gzip, no rows).
     """
     content = Content(stream, zipped=is_zipped(name), max_bytes=contract.max_bytes)
     pieces = ((None, rows) for rows in reader_for(name)(content, contract, PIECE_BYTES))

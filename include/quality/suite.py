@@ -5,33 +5,33 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import os
 import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when great_expectations is imported
-
-import great_expectations as gx
 import numpy as np
 import pandas as pd
-from great_expectations.core.batch_definition import BatchDefinition
-from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
-from great_expectations.data_context.types.base import ProgressBarsConfig
-from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
-from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
-from great_expectations.expectations.core.expect_column_values_to_be_null import ExpectColumnValuesToBeNull
-from great_expectations.expectations.core.expect_column_values_to_match_regex import ExpectColumnValuesToMatchRegex
-from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
-from great_expectations.expectations.expectation import Expectation
 
-from include.ingestion.contract import Contract, NotAfterFile, Within
+from include.contract import Bound, Contract, NotAfterFile, Within
 from include.quality.derived import column_of
+from include.quality.gx import (
+    VERSION,
+    BatchDefinition,
+    EphemeralDataContext,
+    Expectation,
+    ExpectationSuite,
+    ExpectColumnValuesToBeBetween,
+    ExpectColumnValuesToBeInSet,
+    ExpectColumnValuesToBeNull,
+    ExpectColumnValuesToMatchRegex,
+    ExpectColumnValuesToNotBeNull,
+    ProgressBarsConfig,
+    get_context,
+)
 from include.quality.records import Ints
 from include.quality.rules import MATCHES, NOT_NULL, ONE_OF, READABLE, Rule, rules_of
 
-VERSION = gx.__version__
 UNREADABLE = "_unreadable"  # the column in which parse faults reach the suite
 _ONE_AT_A_TIME = threading.RLock()  # a batch definition holds the frame it is asked about: two threads would read each other's
 _RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True, "partial_unexpected_count": 0}
@@ -41,7 +41,7 @@ _RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True
 class Suite:
     """The expectations of one contract, ready to validate frames."""
 
-    expectations: gx.ExpectationSuite
+    expectations: ExpectationSuite
     rules: tuple[Rule, ...]
     frames: BatchDefinition[None]
 
@@ -53,8 +53,8 @@ class Suite:
     @functools.cached_property
     def digest(self) -> str:
         """The first 12 hex digits of a sha256 over the expectations and the version of Great Expectations that reads them."""
-        said = [(one.expectation_type, sorted(one.configuration.kwargs.items())) for one in self.expectations.expectations]
-        return hashlib.sha256(repr((gx.__version__, said)).encode()).hexdigest()[:12]
+        described = [(one.expectation_type, sorted(one.configuration.kwargs.items())) for one in self.expectations.expectations]
+        return hashlib.sha256(repr((VERSION, described)).encode()).hexdigest()[:12]
 
     def failing(self, frame: pd.DataFrame) -> Mapping[Rule, Ints]:
         """The positions in a frame, numbered from 0, that break each rule; the suite's answer, in the rules' order."""
@@ -67,15 +67,22 @@ class Suite:
             config, rows = result.expectation_config, result.result.get("unexpected_index_list")
             if config is None or rows is None:
                 raise RuntimeError(f"Great Expectations gave no answer to {config}: {result.exception_info}")
-            found[config.meta["column"], config.meta["rule"]] = np.asarray(rows, np.int64)
-        return {rule: found[rule.column, rule.name] for rule in self.rules}
+            found[config.kwargs["column"], config.meta["rule"]] = np.asarray(rows, np.int64)
+        return {rule: found[looked_at(rule), rule.name] for rule in self.rules}
 
 
 def looked_at(rule: Rule) -> str:
-    """The column of a frame that a rule is about."""
+    """The column of a frame that a rule is about; bounds that are alike share one."""
     if rule.name == READABLE:
         return UNREADABLE
+    if isinstance(rule.of, Bound):
+        return f"{rule.of.unit}, {rule.of.most} at most"
     return rule.column if rule.of is None else column_of(rule.of)
+
+
+def shown(rule: Rule) -> str:
+    """What people read in its place."""
+    return f"{rule.of.unit} of {rule.column or 'the record'}" if isinstance(rule.of, Bound) else looked_at(rule)
 
 
 def suite_of(contract: Contract) -> Suite:
@@ -88,7 +95,8 @@ def suite_of(contract: Contract) -> Suite:
 def _built(contract: Contract) -> Suite:
     name = suite_name(contract)
     rules = rules_of(contract)
-    expectations = gx.ExpectationSuite(name=name, expectations=[expectation(contract, rule) for rule in rules])
+    expected = {(looked_at(rule), rule.name): expectation(contract, rule, looked_at(rule)) for rule in rules}
+    expectations = ExpectationSuite(name=name, expectations=[*expected.values()])
     asset = _context().data_sources.add_or_update_pandas(name).add_dataframe_asset("rows")
     return Suite(_context().suites.add_or_update(expectations), rules, asset.add_batch_definition_whole_dataframe("all"))
 
@@ -98,10 +106,11 @@ def suite_name(contract: Contract) -> str:
     return f"contract-{contract.version}-{contract.digest}"
 
 
-def expectation(contract: Contract, rule: Rule) -> Expectation:
-    """The expectation that stands for a rule; value expectations skip nulls, so an empty value breaks one rule only."""
+def expectation(contract: Contract, rule: Rule, name: str) -> Expectation:
+    """The expectation of the column `name` that stands for a rule; those of values skip nulls, so an empty value breaks one rule only."""
     meta = {"column": rule.column, "rule": rule.name}
-    name = looked_at(rule)
+    if isinstance(rule.of, Bound):
+        return ExpectColumnValuesToBeBetween(column=name, max_value=rule.of.most, meta=meta)
     if rule.name == READABLE:
         return ExpectColumnValuesToBeNull(column=name, meta=meta)
     if isinstance(rule.of, NotAfterFile):
@@ -124,6 +133,6 @@ def expectation(contract: Contract, rule: Rule) -> Expectation:
 @functools.cache
 def _context() -> EphemeralDataContext:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
+    context = get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     return context

@@ -11,9 +11,10 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from include.ingestion.contract import Contract
+from include.contract import Contract
 from include.quality.derived import column_of, derived
 from include.quality.distinct import Distinct, frame_of, of_text
+from include.quality.lengths import lengths
 from include.quality.records import Ints, Mask, Rows
 from include.quality.rules import READABLE, Rule
 from include.quality.suite import UNREADABLE, looked_at, suite_of
@@ -39,10 +40,12 @@ def validate(contract: Contract, pieces: Sequence[Rows], dates: Sequence[dt.date
         dates: of the file that each piece comes from, where the contract has a rule that asks.
     """
     suite = suite_of(contract)
-    columns = {name: of_text(pa.chunked_array([chunk for rows in pieces for chunk in rows.table[name].chunks])) for name in suite.columns}
+    texts = {name: of_text(pa.chunked_array([chunk for rows in pieces for chunk in rows.table[name].chunks])) for name in contract.names}
+    long = lengths(suite.rules, texts, pieces)
+    columns = {name: texts[name] for name in suite.columns} | {looked_at(rule): column for rule, column in long.items()}
     columns |= {column_of(rule): derived(rule, pieces, dates or [None] * len(pieces)) for rule in contract.rules}
     columns[UNREADABLE] = _unreadable(pieces)
-    failing = {rule: columns[looked_at(rule)].rows(found) for rule, found in suite.failing(frame_of(columns)).items()}
+    failing = {rule: long.get(rule, columns[looked_at(rule)]).rows(found) for rule, found in suite.failing(frame_of(columns)).items()}
     bounds = np.concatenate(([0], np.cumsum([len(rows) for rows in pieces])))
     return [_findings(failing, int(start), int(end)) for start, end in pairwise(bounds)]
 

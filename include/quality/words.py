@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 _MOST = 20
 _LONGEST = 60
@@ -16,9 +17,10 @@ def some(items: Iterable[str]) -> str:
     >>> some(map(str, range(23)))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 3 more'
     """
-    said = list(items)
-    more = f" and {len(said) - _MOST} more" if len(said) > _MOST else ""
-    return ", ".join(said[:_MOST]) + more
+    rest = iter(items)
+    shown = list(islice(rest, _MOST))
+    more = sum(1 for _ in rest)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def some_names(names: Iterable[str]) -> str:
@@ -27,7 +29,8 @@ def some_names(names: Iterable[str]) -> str:
     >>> some_names(["step", "a, b", "x\n", "", "y" * 70])
     "step, 'a, b', 'x\\n', '', yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy..."
     """
-    return some(map(_shown, names))
+    shown = list(names)
+    return some([*map(_shown, shown[:_MOST]), *shown[_MOST:]])
 
 
 def header_names(names: Iterable[str], known: Collection[str]) -> str:
@@ -38,8 +41,8 @@ def header_names(names: Iterable[str], known: Collection[str]) -> str:
     >>> header_names(["0", "C1093826151"], {"step", "customer"})
     '2 names that no column has: is the header missing?'
     """
-    said = list(names)
-    return some_names(said) if is_header(said, known) else f"{len(said)} names that no column has: is the header missing?"
+    shown = list(names)
+    return some_names(shown) if is_header(shown, known) else f"{len(shown)} names that no column has: is the header missing?"
 
 
 def is_header(names: Iterable[str], known: Collection[str]) -> bool:

@@ -8,9 +8,9 @@ from airflow.sdk import BaseHook
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from include.ingestion import logs
-from include.ingestion.errors import UsageError
-from include.stores.settings import S3Settings
+from include import logs
+from include.errors import UsageError
+from include.settings import S3Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

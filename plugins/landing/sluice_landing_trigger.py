@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from include.feeds import feed_named
-from include.ingestion import keys, logs
-from include.ingestion.errors import SluiceError
-from include.ingestion.steps.discover import recent
+from include import logs
+from include.domains import feed_named
+from include.errors import SluiceError
+from include.files import keys
+from include.pipeline.discover import recent
 from plugins.landing.connection import S3_CONNECTION, connection_named, s3_settings
 
 if TYPE_CHECKING:
-    from include.ingestion.file import FileStamp
-    from include.ingestion.ports import ObjectStore
+    from include.files.file import FileStamp
+    from include.storage.object_store import ObjectStore
 
 LISTING_SHARE = 0.1  # a listing that takes long is repeated less often: at most this share of the time goes into it
 LONGEST_PAUSE_SECONDS = 60.0  # the clock wakes the feed once a minute anyway
@@ -57,7 +58,7 @@ class LandingTrigger(BaseEventTrigger):
         while True:
             begun = time.monotonic()
             try:
-                found = await asyncio.to_thread(self._look)
+                found = await asyncio.to_thread(self._list_landing)
             except Exception as failed:
                 failures += 1
                 if failures == 1:
@@ -66,7 +67,7 @@ class LandingTrigger(BaseEventTrigger):
                         "%s: nobody watches the landing prefix: %s",
                         self.feed,
                         logs.described(failed),
-                        exc_info=logs.discreet(failed) if unforeseen else None,
+                        exc_info=logs.redacted(failed) if unforeseen else None,
                     )
                 await asyncio.sleep(pause_after_failure(failures, self.seconds))
                 continue
@@ -78,7 +79,7 @@ class LandingTrigger(BaseEventTrigger):
                 yield TriggerEvent({"feed": self.feed, "new": new})
             await asyncio.sleep(pause_after_listing(time.monotonic() - begun, self.seconds))
 
-    def _look(self) -> frozenset[int]:
+    def _list_landing(self) -> frozenset[int]:
         """What lies there now. In a thread: boto3 blocks, and so does asking for a connection."""
         spec = feed_named(self.feed)
         store, bucket = self._opened = self._opened or self._open()
@@ -88,8 +89,8 @@ class LandingTrigger(BaseEventTrigger):
         return landed | {mark_of(stamp) for stamp in corrected if not keys.refused_as_fix(spec.name, stamp.key)}
 
     def _open(self) -> tuple[ObjectStore, str]:
-        from include.stores.open import s3_client
-        from include.stores.s3 import S3Store
+        from include.clients import s3_client
+        from include.storage.s3 import S3Store
 
         settings = s3_settings(connection_named(self.connection))
         return S3Store(s3_client(settings)), settings.bucket

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-import click
 import typer
 
-from include.ingestion import logs
-from include.ingestion.errors import SluiceError
+from include import logs
+from include.errors import Refused, SluiceError
 
 EPILOG = (
-    "Exit codes: 0 done; 1 refused or failed; 2 wrong use; 3 a service is down (run again later, nothing is lost); "
+    "Exit codes: 0 done; 1 refused or failed; 2 wrong use; 3 a service is down or the deployment lacks something (nothing is lost); "
     "4 the feed is busy or paused."
 )
 
@@ -62,22 +61,38 @@ def _assemble() -> typer.Typer:
 
 def main() -> None:
     """Run a command; whatever Sluice can explain is one sentence on stderr and an exit code that means something."""
-    logs.put_in()
+    logs.install()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that a log keeps the order in which things were said
     try:
         code = _assemble()(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = 130
-    except click.ClickException as wrong:
-        wrong.show()
+    except typer.TyperException as wrong:
+        if sentence := wrong.format_message():  # none where a group alone shows its help
+            print(f"sluice: {sentence}", file=sys.stderr)
         code = wrong.exit_code
     except SluiceError as failed:
-        print(logs.without_secrets(f"sluice: {failed}"), file=sys.stderr)
-        code = failed.exit_code
+        code = _exit_code(failed)
     except KeyboardInterrupt:
         print("sluice: stopped; the next run goes on from here", file=sys.stderr)
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception as unforeseen:
+        from include.ledger.session import rule_violated
+
+        violated = rule_violated(unforeseen)
+        if violated is not None:
+            code = _exit_code(violated)
+        elif isinstance(unforeseen, Refused):
+            print(logs.without_secrets(f"sluice: {unforeseen.sentence}"), file=sys.stderr)
+            code = 1
+        else:
+            raise
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit_code(failed: SluiceError) -> int:
+    print(logs.without_secrets(f"sluice: {failed}"), file=sys.stderr)
+    return failed.exit_code

@@ -13,7 +13,7 @@ app = typer.Typer()
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
 def airflow(context: typer.Context) -> None:
     """Run Airflow's command on the embedded Airflow, such as `sluice airflow backfill create --dag-id transactions_daily ...`."""
-    from include.ingestion.errors import UsageError
+    from include.errors import UsageError
     from sluice.services.airflow import environment
     from sluice.services.process import clean_environment
     from sluice.services.state import current_state

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from include.feeds import feed_named
-from sluice.cli.output import Json, print_json, say
+from include.backfill.history import History
+from include.domains import auditor_of, feed_named
+from sluice.cli.output import Json, log, print_json
 from sluice.cli.thresholds import with_thresholds
 
 app = typer.Typer()
@@ -34,29 +35,29 @@ def backfill(
     A difference ends with exit code 1 and a sentence that names the first row that differs; with thresholds given it is
     what was asked for.
     """
-    from include.ingestion.ingest import Progress
-    from include.ingestion.past import backfill as past
-    from include.ingestion.past.certificate import file_as_json
-    from include.ingestion.past.comparison import ReplayDiffers
-    from include.ingestion.run import Run
+    from include.backfill import backfill as past
+    from include.backfill.certificate import file_as_json
+    from include.backfill.comparison import ReplayDiffers
+    from include.pipeline.run import Progress
+    from include.run import Run
     from sluice.runtime import command_run_id, now, open_ports, settings
 
     spec = feed_named(feed)
-    given = past.thresholds_given(spec, thresholds, reprocess=reprocess)
+    overrides = past.thresholds_changed(spec, thresholds, reprocess=reprocess)
     dates = past.dates_between(first.date(), last.date())
     run = Run(command_run_id("sluice-backfill"), now(), spec.parameters_from({}), max_files, spec.max_bytes)
     accounts, comparison, differs = {}, None, None
-    with open_ports(settings(), spec, say) as ports:
+    with open_ports(settings(), spec, log) as ports:
         for date in dates:
-            ports.ledger.ask_for_date(spec, run, date)
+            History(ports.ledger.session).request_date(spec, run, date)
         for date in dates:
             past.ingest_date(ports, spec, run, date, Progress())
-            accounts[date.isoformat()] = past.verify_date(ports, spec, run, date)
+            accounts[date.isoformat()] = past.verify_date(ports, auditor_of(spec, ports), spec, run, date)
             if not json:
                 print(accounts[date.isoformat()])
         if reprocess:
             try:
-                comparison = past.reprocess(ports, spec, run, dates[0], dates[-1], given)
+                comparison = past.reprocess(ports, spec, run, dates[0], dates[-1], overrides)
             except ReplayDiffers as found:
                 comparison, differs = found.comparison, found
     if json:

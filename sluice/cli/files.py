@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from include.feeds import feed_named
-from include.ingestion.errors import UsageError
-from include.ingestion.lifecycle import State
-from sluice.cli.output import Json, print_json, print_rows, say
+from include.domains import feed_named
+from include.errors import UsageError
+from include.files.states import State
+from sluice.cli.output import Json, log, print_json, print_rows
 
 app = typer.Typer()
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")]
@@ -27,7 +27,7 @@ def files(
 
     spec = feed_named(feed)
     with open_ledger(settings()) as ledger:
-        rows = ledger.list_files(spec.name, state.value if state else None, limit)
+        rows = ledger.queries.list_files(spec.name, state.value if state else None, limit)
     print_rows(
         rows,
         ("seq", "key", "state", "lines", "accepted", "rejected", "batch", "registered_at", "published_at", "reason"),
@@ -42,10 +42,12 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one file's whole history: what happened to it and why, the gate's report, its batch, its detections."""
+    from include.domains.transactions.queries import list_detections
     from sluice.runtime import open_ledger, settings
 
     with open_ledger(settings()) as ledger:
-        story = ledger.file_story(file)
+        story = ledger.queries.file_story(file)
+        story["detections"] = list_detections(ledger.session, file_id=story["file"]["file_id"])
     if json:
         print_json(story)
         return
@@ -63,7 +65,7 @@ def _print_story(story: dict[str, Any]) -> None:
         print(f"  {row['lines']} lines = {row['accepted']} accepted + {row['rejected']} rejected")
     print(f"  the original lies in {row['location']}" + (f": s3://.../{row['location_key']}" if row["location_key"] else ""))
     _print_kin(story)
-    if row["judged_at"]:
+    if row["validated_at"]:
         print(f"  judged by code {row['code_version']}, contract {row['contract_digest']}, suite {row['suite_digest']}")
     print("\nhistory")
     print_rows(story["events"], ("at", "kind", "from_state", "to_state", "reason", "actor", "run_id"), as_json=False, empty="  none")
@@ -72,8 +74,8 @@ def _print_story(story: dict[str, Any]) -> None:
         print_rows(row["report"]["rules"], row["report"]["rules"][0], as_json=False, empty="  none")
     if story["batch"]:
         batch = story["batch"]
-        stretch = f"seq {batch['first_seq']}-{batch['last_seq']}"
-        print(f"\nbatch {batch['batch']}: {batch['state']}, {stretch}, attempt {batch['attempt']}, {batch['parameters']}")
+        span = f"seq {batch['first_seq']}-{batch['last_seq']}"
+        print(f"\nbatch {batch['batch']}: {batch['state']}, {span}, attempt {batch['attempt']}, {batch['parameters']}")
     if story["detections"]:
         print("\ndetections this file made")
         print_rows(
@@ -88,7 +90,7 @@ def _print_kin(story: dict[str, Any]) -> None:
     """The file that this one puts right, those that put this one right, those whose place it takes, the one that takes its."""
     row, parent = story["file"], story["parent"]
     if row["kind"] == "replacement":
-        print(f"  stands in for file {parent['file_id']} (seq {parent['seq']}, {parent['state']}): {row['asked_by']}: {row['why']}")
+        print(f"  stands in for file {parent['file_id']} (seq {parent['seq']}, {parent['state']}): {row['requested_by']}: {row['why']}")
     elif row["kind"] == "row_fix":
         of = f"file {parent['file_id']} (seq {parent['seq']}, {parent['key']})" if parent else "no file that can be told"
         print(f"  corrected rows of {of}")
@@ -97,7 +99,11 @@ def _print_kin(story: dict[str, Any]) -> None:
     if story["superseded_by"]:
         print("  file {file_id} (seq {seq}, {key}, {state}) takes its place".format(**story["superseded_by"]))
     for child in story["children"]:
-        what = f"{child['fixed_lines']} corrected rows of it" if child["kind"] == "row_fix" else f"stands in for it, by {child['asked_by']}"
+        what = (
+            f"{child['fixed_lines']} corrected rows of it"
+            if child["kind"] == "row_fix"
+            else f"stands in for it, by {child['requested_by']}"
+        )
         print(f"  file {child['file_id']} (seq {child['seq']}, {child['state']}): {what}")
 
 
@@ -109,12 +115,13 @@ def detections(
     json: Json = False,
 ) -> None:
     """List published detections in number order."""
+    from include.domains.transactions.queries import list_detections
     from sluice.runtime import open_ledger, settings
 
     if pattern not in (None, "PatId1", "PatId2", "PatId3"):
         raise UsageError(f"no pattern {pattern!r}; there are PatId1 (UPGRADE), PatId2 (CHILD), PatId3 (DEI-NEEDED)")
     with open_ledger(settings()) as ledger:
-        rows = ledger.list_detections(pattern, merchant, limit=limit)
+        rows = list_detections(ledger.session, pattern, merchant, limit=limit)
     print_rows(
         rows,
         ("number", "seq", "pattern_id", "action_type", "customer_name", "merchant_id", "detected_at", "file_key"),
@@ -131,13 +138,13 @@ def state(
     json: Json = False,
 ) -> None:
     """Show the state a detection rests on: n, cents and gender of each customer at each merchant, as of any file."""
-    from include.stores.transactions import state_as_of
+    from include.domains.transactions.queries import state_as_of
     from sluice.runtime import open_ledger, open_store, settings
 
     spec = feed_named(feed)
     where = settings()
     with open_ledger(where) as ledger:
-        rows = state_as_of(ledger, open_store(where), where.s3.bucket, spec.name, as_of, merchant)
+        rows = state_as_of(ledger.session, open_store(where), where.s3.bucket, spec.name, as_of, merchant)
     print_rows(rows, ("merchant", "customer", "n", "cents", "gender"), as_json=json, empty=f"no state of {spec.name}")
     if rows and not json:
-        say(f"{len(rows)} customers, {sum(row['n'] for row in rows)} transactions")
+        log(f"{len(rows)} customers, {sum(row['n'] for row in rows)} transactions")

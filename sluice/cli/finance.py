@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import getpass
 from typing import Annotated
 
 import typer
 
-from include.feeds.finance.choices import FORMATS, OUTPUT_FORMAT
-from include.ingestion.errors import UsageError
+from include.domains.finance.feeds import FORMATS, OUTPUT_FORMAT
+from include.errors import UsageError
+from sluice.cli.arguments import warn_of_secret
 from sluice.cli.output import Json, print_rows
 
 app = typer.Typer(
@@ -72,8 +74,8 @@ def refresh(
 
     Example: sluice finance refresh --output-format csv
     """
-    from include.stores.finance.sets import VersionedSets
-    from include.stores.finance.views import newest_batch
+    from include.domains.finance.exporter import TableExporter
+    from include.domains.finance.queries import newest_batch
     from sluice.runtime import open_ledger, open_store, settings
 
     refused = OUTPUT_FORMAT.refused(output_format)
@@ -81,34 +83,42 @@ def refresh(
         raise UsageError(refused)
     where = settings()
     with open_ledger(where) as ledger:
-        batch = newest_batch(ledger)
+        batch = newest_batch(ledger.session)
         if not batch:
             raise UsageError(NOTHING)
-        VersionedSets(ledger, open_store(where), where.s3.bucket).write(batch, output_format, print)
+        TableExporter(ledger.session, open_store(where), where.s3.bucket).write(batch, output_format, print)
 
 
 @app.command()
 def send(
     to: Annotated[
-        str, typer.Option(envvar="SLUICE_FINANCE_TARGET", metavar="URL", help="An SQLAlchemy URL, such as mysql+pymysql://user:pw@host/db.")
+        str,
+        typer.Option(
+            envvar="SLUICE_FINANCE_TARGET",
+            callback=warn_of_secret,
+            metavar="URL",
+            help="An SQLAlchemy URL, such as mysql+pymysql://user@host/db.",
+        ),
     ],
+    ask_password: Annotated[bool, typer.Option("--ask-password", help="Ask for the password that the URL leaves out.")] = False,
 ) -> None:
     """Bring silver and gold to another database: PostgreSQL, MySQL, MariaDB or another that SQLAlchemy knows.
 
     Only companies in which something changed are written. Each table changes in one transaction with its row in
     sluice_delivery(target, table, batch) there, so that a repeat changes nothing, whatever was killed. Tables are created where missing.
-    The URL may come from the variable SLUICE_FINANCE_TARGET, which keeps the password out of the list of processes.
+    The variable SLUICE_FINANCE_TARGET takes the URL too, with its password: arguments are seen by all.
 
-    Example: sluice finance send --to mariadb://user:password@warehouse/finance
+    Example: sluice finance send --to mariadb://user@warehouse/finance --ask-password
     """
-    from include.stores.finance.send import send as bring
-    from include.stores.finance.send import target_at
+    from include.domains.finance.sender import send as bring
+    from include.domains.finance.sender import target_at
+    from include.domains.finance.target import with_password
     from sluice.runtime import open_ledger, settings
 
-    target = target_at(to)
+    target = target_at(with_password(to, getpass.getpass("password of the target: ")) if ask_password else to)
     try:
         with open_ledger(settings()) as ledger:
-            bring(ledger, target, print)
+            bring(ledger.session, target, print)
     finally:
         target.close()
 
@@ -117,16 +127,15 @@ NOTHING = "nothing of finance is published yet; `sluice ingest stocks --until-em
 
 
 def _show(table: str, as_of: str | None, company: int | None, limit: int | None, *, json: bool) -> None:
-    from include.stores.finance.views import batch_as_of, table_as_of
-    from include.stores.finance.written import exact
+    from include.domains.finance.queries import batch_as_of, exact, table_as_of
     from sluice.runtime import open_ledger, settings
 
-    asked = None if as_of is None else moment(as_of)
+    instant = None if as_of is None else moment(as_of)
     with open_ledger(settings()) as ledger:
-        batch = batch_as_of(ledger, asked)
-        rows = table_as_of(ledger, table, batch, company, limit)
-    told = [{name: exact(value) for name, value in row.items()} for row in rows] if json else rows
-    print_rows(told, rows[0] if rows else (), as_json=json, empty=f"nothing as of batch {batch}" if batch else NOTHING)
+        batch = batch_as_of(ledger.session, instant)
+        rows = table_as_of(ledger.session, table, batch, company, limit)
+    shown = [{name: exact(value) for name, value in row.items()} for row in rows] if json else rows
+    print_rows(shown, rows[0] if rows else (), as_json=json, empty=f"nothing as of batch {batch}" if batch else NOTHING)
 
 
 def moment(as_of: str) -> int | dt.datetime:

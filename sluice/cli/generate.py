@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from include.ingestion.errors import UsageError
-from sluice.cli.output import Json, print_json, say
+from include.errors import UsageError
+from sluice.cli.output import Json, log, print_json
 from sluice.generate.sales.formats import Format
 
 app = typer.Typer()
@@ -103,22 +103,22 @@ def sales(
         raise UsageError("say where to: either --to FOLDER or --land")
     if to is not None and (wave, expected, overwrite) != (1, None, False):
         raise UsageError("--wave, --expected and --overwrite go with --land: a folder holds both waves, and expected.json")
-    asked = request(Wish(gb, rows, days, file_mb), seed, start.date(), format, Sizes(customers, stores, sellers, products), faults=faults)
+    wanted = request(Wish(gb, rows, days, file_mb), seed, start.date(), format, Sizes(customers, stores, sellers, products), faults=faults)
     count = processes or os.cpu_count() or 1
     if to is not None:
-        made = to_folder(asked, to, count, say)
+        made = to_folder(wanted, to, count, log)
     else:
         from sluice.runtime import open_store, settings
         from sluice.services.state import current_state
 
         where, state = settings(), current_state()
         made = to_landing(
-            asked,
+            wanted,
             where.s3,
             open_store(where),
             wave,
             count,
-            say,
+            log,
             expected=expected,
             overwrite=overwrite,
             disk=state.root if state.exists else None,

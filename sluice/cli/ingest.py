@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from include.feeds import feed_named
-from sluice.cli.output import Json, print_json, say
+from include.domains import feed_named
+from sluice.cli.output import Json, log, print_json
 from sluice.cli.thresholds import with_thresholds
 
 if TYPE_CHECKING:
-    from include.ingestion.ingest import Progress
+    from include.pipeline.deliver import Delivered
+    from include.pipeline.run import Progress
 
 app = typer.Typer()
 
@@ -39,13 +40,14 @@ def ingest(
     """Ingest what has landed: discover, gate, process, publish, deliver.
 
     Without an option one batch is taken. Bad files and rejected rows are a normal end: they are in the ledger with their
-    reasons (`sluice files FEED --state quarantined`), and the exit code is 0.
+    reasons (`sluice files FEED --state quarantined`), and the exit code is 0. What cannot be delivered rests and is tried again by later
+    runs; the exit code is 1 where nothing could be delivered, or something has failed for an hour (docs/runbooks/delivery.md).
     """
-    from include.ingestion.errors import UsageError
-    from include.ingestion.ingest import Progress, ingest_once
-    from include.ingestion.ingest import follow as follow_files
-    from include.ingestion.ingest import until_empty as run_until_empty
-    from include.ingestion.run import Run
+    from include.errors import UsageError
+    from include.pipeline.run import Progress, ingest_once, not_delivered
+    from include.pipeline.run import follow as follow_files
+    from include.pipeline.run import until_empty as run_until_empty
+    from include.run import Run
     from sluice.runtime import command_run_id, now, open_ports, settings
 
     specs = [feed_named(feed) for feed in feeds]
@@ -53,31 +55,34 @@ def ingest(
         raise UsageError("--follow goes round one feed; follow each in a process of its own")
     parameters = {spec.name: spec.parameters_from(thresholds) for spec in specs}
     where = settings()
-    told = []
+    summaries, failed = [], None
     for spec in specs:
         run = Run(command_run_id("sluice-ingest"), now(), parameters[spec.name], max_files, spec.max_bytes, key_prefix)
         progress = Progress()
         started = time.monotonic()
-        with open_ports(where, spec, say) as ports:
+        with open_ports(where, spec, log) as ports:
             if follow:
                 stop = functools.partial(_over, started, seconds)
-                follow_files(ports, spec, run, progress, idle_seconds=idle, until=stop)
+                delivered = follow_files(ports, spec, run, progress, idle_seconds=idle, until=stop)
             elif until_empty:
-                run_until_empty(ports, spec, run, progress)
+                delivered = run_until_empty(ports, spec, run, progress)
             else:
-                ingest_once(ports, spec, run, progress)
-            told.append(_summary(spec.name, progress, ports.ledger.waiting(spec).files, time.monotonic() - started))
+                delivered = ingest_once(ports, spec, run, progress)
+            summaries.append(_summary(spec.name, progress, ports.ledger.files.waiting(spec).files, delivered, time.monotonic() - started))
+            failed = not_delivered(ports, spec, progress, delivered) or failed
         if not json:
-            print(_sentence(told[-1]))
+            print(_sentence(summaries[-1]))
     if json:
-        print_json(told[0] if len(told) == 1 else told)
+        print_json(summaries[0] if len(summaries) == 1 else summaries)
+    if failed is not None:
+        raise failed
 
 
 def _over(started: float, seconds: float | None) -> bool:
     return seconds is not None and time.monotonic() - started >= seconds
 
 
-def _summary(feed: str, progress: Progress, waiting: int, seconds: float) -> dict[str, Any]:
+def _summary(feed: str, progress: Progress, waiting: int, delivered: Delivered, seconds: float) -> dict[str, Any]:
     return {
         "feed": feed,
         "seconds": round(seconds, 3),
@@ -88,14 +93,18 @@ def _summary(feed: str, progress: Progress, waiting: int, seconds: float) -> dic
         "duplicate": progress.duplicate,
         "published": progress.published,
         "waiting": waiting,
+        "not_delivered": [str(one) for one in delivered.undone],
         "step_seconds": {step: round(spent, 3) for step, spent in progress.seconds.items()},
     }
 
 
-def _sentence(told: dict[str, Any]) -> str:
-    published = ", ".join(f"{count} {name}" for name, count in told["published"].items()) or "nothing new"
-    steps = ", ".join(f"{step} {spent:.1f}" for step, spent in told["step_seconds"].items())
+def _sentence(summary: dict[str, Any]) -> str:
+    published = ", ".join(f"{count} {name}" for name, count in summary["published"].items()) or "nothing new"
+    steps = ", ".join(f"{step} {spent:.1f}" for step, spent in summary["step_seconds"].items())
+    undone = f"{len(summary['not_delivered'])} not delivered (first: {summary['not_delivered'][0]}); " if summary["not_delivered"] else ""
     return (
-        f"{told['feed']}: {told['registered']} registered, {told['accepted']} accepted, {told['quarantined']} quarantined, "
-        f"{told['duplicate']} duplicate; published {published}; {told['waiting']} waiting; {told['seconds']:.1f} s ({steps})"
+        f"{summary['feed']}: {summary['registered']} registered, {summary['accepted']} accepted, "
+        f"{summary['quarantined']} quarantined, "
+        f"{summary['duplicate']} duplicate; published {published}; {summary['waiting']} waiting; {undone}"
+        f"{summary['seconds']:.1f} s ({steps})"
     )

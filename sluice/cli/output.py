@@ -7,19 +7,20 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from include.ingestion import logs
+from include import logs
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array (or object) instead of a table.")]
 _UNLIMITED = 10_000
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """A line of progress, on stderr, so that stdout holds nothing but the answer."""
     print(logs.without_secrets(line), file=sys.stderr, flush=True)
 
@@ -30,8 +31,10 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_
         print_json(rows)
         return
     if not rows:
-        say(empty)
+        log(empty)
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = list(columns)
     for name in names:
@@ -48,6 +51,8 @@ def print_json(value: object) -> None:
 
 def console() -> Console:
     """Standard output; as wide as it needs to be where nobody looks at it, so that pipes get whole lines."""
+    from rich.console import Console
+
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_UNLIMITED)
 
 

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from include.ingestion.errors import UsageError
-from include.ingestion.keys import landing
-from sluice.cli.output import Json, print_json, say
+from include.errors import UsageError
+from include.files.keys import landing
+from sluice.cli.arguments import warn_of_secret
+from sluice.cli.output import Json, log, print_json
 
 app = typer.Typer()
 
@@ -19,7 +20,12 @@ app = typer.Typer()
 @app.command()
 def produce(
     source: Annotated[
-        str, typer.Argument(help="A path, an http(s) URL, a Google Drive link or drive:ID, or s3://bucket/key; plain, gzip or xz.")
+        str,
+        typer.Argument(
+            envvar="SLUICE_SOURCE",
+            callback=warn_of_secret,
+            help="A path, an http(s) URL, a Google Drive link or drive:ID, or s3://bucket/key; plain, gzip or xz.",
+        ),
     ],
     rows: Annotated[int, typer.Option(min=1, help="Rows a chunk.")] = 10_000,
     every: Annotated[float, typer.Option(min=0, help="Seconds from one chunk to the next; 0 = as fast as it goes.")] = 1.0,
@@ -35,12 +41,13 @@ def produce(
 
     Chunks are <prefix>dt=<today, UTC>/chunk_<n>.csv: the source's header, then its rows, byte for byte. It goes on where
     the last run stopped, also after a crash, and neither skips nor doubles a row. Numbers go on whatever the source.
+    A URL with a signature or a password in it belongs into the variable SLUICE_SOURCE: arguments are seen by all.
 
     Exit codes: 2 the source is missing, empty, unfit or has changed; 3 S3, PostgreSQL or the source's server does not
     answer (run it again); 4 another producer works on the prefix.
     """
-    from include.feeds.transactions.contract import TRANSACTIONS
-    from include.stores.open import ledger_connection
+    from include.clients import ledger_connection
+    from include.domains.transactions.feeds import TRANSACTIONS
     from sluice.produce.producer import Pace
     from sluice.produce.producer import produce as produce_chunks
     from sluice.produce.sources import source as open_source
@@ -57,10 +64,10 @@ def produce(
             ledger,
             bucket=where.s3.bucket,
             prefix=prefix,
-            contract=TRANSACTIONS,
+            contract=TRANSACTIONS.contract,
             holder=command_run_id("sluice-produce"),
             clock=now,
-            say=say,
+            log=log,
             pace=pace,
             from_start=from_start,
         )

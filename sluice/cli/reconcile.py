@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from include.feeds import feed_named
-from include.ingestion.contract import Column
-from include.ingestion.errors import UsageError
-from sluice.cli.output import Json, print_json, print_rows, say
+from include.contract import Column
+from include.domains import feed_named
+from include.errors import UsageError
+from sluice.cli.output import Json, log, print_json, print_rows
 
 app = typer.Typer()
 _COLUMNS = ("date", "objects", "files", "accepted", "quarantined", "duplicate", "waiting", "lines", "lines_accepted", "rejected")
@@ -33,9 +33,10 @@ def reconcile(
 
     Ends with 1 where a difference is left that a person has to look at; docs/runbooks/ledger-and-bucket.md says what each means.
     """
-    from include.ingestion.reconcile.look import DEFAULT_GRACE_SECONDS, Scope
-    from include.ingestion.reconcile.reconcile import reconcile as compare
-    from include.ingestion.run import Run
+    from include.domains import auditor_of
+    from include.reconcile.context import DEFAULT_GRACE_SECONDS, Scope
+    from include.reconcile.reconcile import reconcile as compare
+    from include.run import Run
     from sluice.runtime import command_run_id, now, open_ports, settings
 
     if everything and date is not None:
@@ -50,8 +51,8 @@ def reconcile(
         grace_seconds=DEFAULT_GRACE_SECONDS if grace is None else grace,
     )
     run = Run(command_run_id("sluice-reconcile"), now(), spec.parameters_from({}), spec.max_files, spec.max_bytes)
-    with open_ports(settings(), spec, say) as ports:
-        found = compare(ports, spec, run, scope)
+    with open_ports(settings(), spec, log) as ports:
+        found = compare(ports, auditor_of(spec, ports), spec, run, scope)
     if json:
         print_json(found.as_json())
     else:
@@ -60,20 +61,20 @@ def reconcile(
         raise typer.Exit(1)
 
 
-def _day(said: str) -> dt.date:
+def _day(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(said)
+        return dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--date {said!r} is no date such as 2026-11-21") from None
+        raise UsageError(f"--date {text!r} is no date such as 2026-11-21") from None
 
 
 def _print(found: Any) -> None:
-    from include.ingestion.reconcile.reconcile import worst_first
+    from include.reconcile.reconcile import worst_first
 
     column = feed_named(found.feed).contract.amount
-    tallies = [_plain(tally, column) for tally in found.tallies]
+    daily_totals = [_plain(totals, column) for totals in found.daily_totals]
     amounts = _AMOUNTS if found.scope.reads and column else ()
-    print_rows(tallies, (*_COLUMNS, *amounts, "findings", "ok"), as_json=False, empty=f"no files of {found.feed}")
+    print_rows(daily_totals, (*_COLUMNS, *amounts, "findings", "ok"), as_json=False, empty=f"no files of {found.feed}")
     for finding in worst_first(found.findings):
         print(finding)
     kept = len(found.findings)
@@ -85,7 +86,7 @@ def _print(found: Any) -> None:
     print(f"{found.feed}: {verdict}" + (f" ({counts})" if counts else ""))
 
 
-def _plain(tally: Any, amount: Column | None) -> dict[str, Any]:
+def _plain(totals: Any, amount: Column | None) -> dict[str, Any]:
     """A row for people, amounts as files write them."""
-    values = {name: getattr(tally, name) for name in (*_COLUMNS, *_AMOUNTS, "findings", "ok")}
+    values = {name: getattr(totals, name) for name in (*_COLUMNS, *_AMOUNTS, "findings", "ok")}
     return values | {name: None if amount is None or values[name] is None else amount.in_units(values[name]) for name in _AMOUNTS}

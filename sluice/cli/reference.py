@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from include.feeds import feed_named
-from sluice.cli.output import Json, print_json, print_rows, say
+from include.domains import feed_named
+from sluice.cli.arguments import warn_of_secret
+from sluice.cli.output import Json, log, print_json, print_rows
 
 app = typer.Typer(no_args_is_help=True, help="The references beside a feed's files, such as CustomerImportance.")
 Feed = Annotated[str, typer.Option(help="The feed it belongs to.")]
@@ -17,7 +18,14 @@ Feed = Annotated[str, typer.Option(help="The feed it belongs to.")]
 
 @app.command()
 def load(
-    file: Annotated[str, typer.Argument(help="A path, an http(s) URL, a Google Drive link, or s3://bucket/key; plain, gzip or xz.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            envvar="SLUICE_SOURCE",
+            callback=warn_of_secret,
+            help="A path, an http(s) URL, a Google Drive link, or s3://bucket/key; plain, gzip or xz.",
+        ),
+    ],
     feed: Feed = "transactions",
     name: Annotated[str, typer.Option(help="Which reference of the feed.")] = "importance",
     json: Json = False,
@@ -27,7 +35,7 @@ def load(
     Rows that break a rule are left out and shown; above one in ten nothing is loaded. The content in force loaded again
     changes nothing. Files registered before keep the reference they had, also none: they are not looked at again.
     """
-    from include.stores.open import ledger_connection
+    from include.clients import ledger_connection
     from sluice.produce.sources import source
     from sluice.reference.loader import load as load_reference
     from sluice.runtime import command_run_id, new_id, open_store, settings
@@ -46,7 +54,7 @@ def load(
             loaded_by=getpass.getuser(),
             run_id=command_run_id("sluice-reference"),
             new_id=new_id,
-            say=say,
+            log=log,
         )
     if json:
         print_json(asdict(loaded))
@@ -61,8 +69,8 @@ def load(
 @app.command("list")
 def list_loads(feed: Feed = "transactions", json: Json = False) -> None:
     """List every load: when, by whom, and from which file on it is in force."""
-    from include.stores.open import ledger_connection
-    from sluice.reference.loader import history
+    from include.clients import ledger_connection
+    from sluice.reference.history import history
     from sluice.runtime import settings
 
     spec = feed_named(feed)

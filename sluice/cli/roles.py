@@ -18,8 +18,8 @@ def create(
     airflow: Annotated[bool, typer.Option("--airflow", help="Airflow's own role and database too (airflow_database_password).")] = False,
 ) -> None:
     """Make the roles and the database, as a superuser (PGUSER, PGPASSWORD_FILE). Safe to repeat; it sets the passwords of the files."""
-    from include.stores.open import ledger_connection
-    from include.stores.roles import Role, create_database, create_roles
+    from include.clients import ledger_connection
+    from include.ledger.roles import Role, create_database, create_roles
     from sluice.deployment.passwords import passwords_of
     from sluice.runtime import settings
 
@@ -36,8 +36,8 @@ def create(
 @app.command()
 def grant() -> None:
     """Say anew what each role may, as the owner; after every migration. What was granted by hand is taken back."""
-    from include.stores.open import ledger_connection
-    from include.stores.roles import grant as grant_all
+    from include.clients import ledger_connection
+    from include.ledger.roles import grant as grant_all
     from sluice.runtime import settings
 
     with ledger_connection(settings().ledger) as connection:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from include.feeds import feed_named
-from include.ingestion.errors import UsageError
-from include.stores.sales.views import COMPARED, COMPARISONS, Subject
+from include.domains import feed_named
+from include.domains.sales.queries import COMPARED, COMPARISONS, Subject
+from include.errors import UsageError
 from sluice.cli.output import Json, print_rows
 
 if TYPE_CHECKING:
-    from include.stores.ledger import PostgresLedger
+    from include.ledger import Ledger
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,10 +36,10 @@ def customers(month: Month = None, limit: Limit = None, json: Json = False) -> N
 
     Example: sluice sales customers --month 2026-03 --limit 10
     """
-    from include.stores.sales import views
+    from include.domains.sales import queries as views
 
     columns = ("customer_id", "full_name", "address", "phone_number", "sales_date_month", "total_sales")
-    _show(month, json, columns, lambda ledger, day: views.customers(ledger, day, limit))
+    _show(month, json, columns, lambda ledger, day: views.customers(ledger.session, day, limit))
 
 
 @app.command()
@@ -52,10 +52,10 @@ def team(month: Month = None, limit: Limit = None, json: Json = False) -> None:
 
     Example: sluice sales team --month 2026-03 --json
     """
-    from include.stores.sales import views
+    from include.domains.sales import queries as views
 
     columns = ("store_id", "sales_person_id", "full_name", "sales_month", "total_sales", "incentive")
-    _show(month, json, columns, lambda ledger, day: views.team(ledger, day, limit))
+    _show(month, json, columns, lambda ledger, day: views.team(ledger.session, day, limit))
 
 
 @app.command()
@@ -69,10 +69,10 @@ def compare(
 
     Example: sluice sales compare --by product --month 2026-03
     """
-    from include.stores.sales import views
+    from include.domains.sales import queries as views
 
     _, named_by = COMPARISONS[by]
-    _show(month, json, (named_by, "sales_month", *COMPARED), lambda ledger, day: views.compare(ledger, by, day, limit))
+    _show(month, json, (named_by, "sales_month", *COMPARED), lambda ledger, day: views.compare(ledger.session, by, day, limit))
 
 
 @app.command()
@@ -84,12 +84,12 @@ def refresh() -> None:
 
     Example: sluice sales refresh
     """
-    from include.stores.sales.sets import Sets
-    from sluice.runtime import new_id, now, open_ledger, open_ports, settings
+    from include.domains.sales.parquet_export import ParquetExport
+    from sluice.runtime import new_id, now, open_ports, settings
 
     where = settings()
-    with open_ports(where, feed_named("sales"), print) as ports, open_ledger(where) as ledger:
-        Sets(ledger, ports.store, ports.bucket, ports.job, new_id).refresh(now(), ports.say)
+    with open_ports(where, feed_named("sales"), print) as ports:
+        ParquetExport(ports.ledger.session, ports.store, ports.bucket, ports.job, new_id).refresh(now(), ports.log)
 
 
 @app.command()
@@ -102,31 +102,34 @@ def rebuild(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fa
 
     Example: sluice sales rebuild --yes
     """
-    from include.ingestion.run import Run
-    from include.ingestion.steps.deliver import deliver
-    from include.stores.sales.lake import rebuild as delete_and_deliver_again
-    from sluice.runtime import command_run_id, now, open_ledger, open_ports, settings
+    from include.domains.sales.lake_auditor import rebuild as delete_and_deliver_again
+    from include.pipeline.deliver import deliver
+    from include.pipeline.delivering import NotDelivered, stuck
+    from include.run import Run
+    from sluice.runtime import command_run_id, now, open_ports, settings
 
     if not yes:
         typer.confirm("Delete the Delta tables of sales and write them again?", abort=True)
     where, spec = settings(), feed_named("sales")
-    with open_ports(where, spec, print) as ports, open_ledger(where) as ledger:
+    with open_ports(where, spec, print) as ports:
         run = Run(command_run_id("rebuild"), now())
-        delete_and_deliver_again(ports, spec, run, ledger)
+        delete_and_deliver_again(ports, spec, run)
         delivered = deliver(ports, spec, run)
-        ports.say(f"{delivered.batches} batches delivered")
+        ports.log(f"{delivered.batches} batches delivered")
+        if failed := stuck(delivered.undone, delivered.tried, delivered.done, ports.clock()):
+            raise NotDelivered(spec.group, failed)
 
 
 def _show(
-    month: str | None, json: bool, columns: Sequence[str], asked: Callable[[PostgresLedger, dt.date | None], Sequence[Mapping[str, Any]]]
+    month: str | None, json: bool, columns: Sequence[str], query: Callable[[Ledger, dt.date | None], Sequence[Mapping[str, Any]]]
 ) -> None:
-    from include.stores.sales import views
+    from include.domains.sales import queries as views
     from sluice.runtime import open_ledger, settings
 
     day = None if month is None else first_day(month)
     with open_ledger(settings()) as ledger:
-        rows = asked(ledger, day)
-        sold = views.months(ledger) if not rows else None
+        rows = query(ledger, day)
+        sold = views.months(ledger.session) if not rows else None
     print_rows([exact(row) for row in rows] if json else rows, columns, as_json=json, empty=nothing(month, sold))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sluice.cli.output import Json, console, print_json, print_rows, say
+from sluice.cli.output import Json, console, log, print_json, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +34,8 @@ def up() -> None:
 
     state = current_state()
     begun = time.monotonic()
-    say(f"starting the services in {state.root}")
-    started = bring_up(state, all_services(state), say)
+    log(f"starting the services in {state.root}")
+    started = bring_up(state, all_services(state), log)
     show_started(state, started, time.monotonic() - begun)
 
 
@@ -47,9 +47,10 @@ def show_started(state: State, started: Sequence[Started], seconds: float) -> No
         {"service": one.name, "pid": one.pid, "port": one.port, "how": one.how, "healthy after": f"{one.seconds:.1f} s"} for one in started
     ]
     print_rows(rows, ("service", "pid", "port", "how", "healthy after"), as_json=False, empty="")
-    told = environment(state)
+    variables = environment(state)
     print(f"\nall healthy after {seconds:.1f} s")
-    print(f"Airflow   {told['AIRFLOW_URL']}   user {told['AIRFLOW_USERNAME']}   password in {state.root / 'secrets' / 'airflow_password'}")
+    password = state.root / "secrets" / "airflow_password"
+    print(f"Airflow   {variables['AIRFLOW_URL']}   user {variables['AIRFLOW_USERNAME']}   password in {password}")
     print('clients   eval "$(.venv/bin/sluice env)"   then aws, psql, boto3, DuckDB and pyspark work as they are')
 
 
@@ -62,28 +63,30 @@ def down() -> None:
 
     state = current_state()
     if not state.exists:
-        say(f"there are no services in {state.root}")
+        log(f"there are no services in {state.root}")
         return
     begun = time.monotonic()
-    stopped = take_down(state, all_services(state), say)
-    say(f"{stopped} services stopped in {time.monotonic() - begun:.1f} s" if stopped else "nothing was running")
+    stopped = take_down(state, all_services(state), log)
+    log(f"{stopped} services stopped in {time.monotonic() - begun:.1f} s" if stopped else "nothing was running")
 
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Show each service: pid, port, uptime, memory, health; then the newest failures of runs. Exits 3 unless all are healthy.
+    """Show each service: pid, port, uptime, memory, health; then what cannot be delivered, and the newest failures of runs.
+
+    Exits 3 unless all services are healthy.
 
     Memory is PSS of the whole process tree: pages that processes share are counted once.
     """
     from sluice.services.catalogue import all_services
     from sluice.services.state import current_state
-    from sluice.services.supervisor import look
+    from sluice.services.supervisor import statuses
 
     state = current_state()
     if not state.exists:
-        say(f"there are no services in {state.root}; `sluice up` starts them")
+        log(f"there are no services in {state.root}; `sluice up` starts them")
         raise typer.Exit(DOWN)
-    found = look(state, all_services(state))
+    found = statuses(state, all_services(state))
     if json:
         print_json([asdict(one) for one in found])
     else:
@@ -127,7 +130,10 @@ def _print_failures(state: State) -> None:
     from sluice.services.environment import environment
 
     with open_ledger(settings_from(environment(state))) as ledger:
-        failures = ledger.failures()
+        undone, failures = ledger.queries.all_undone(), ledger.queries.failures()
+    if undone:
+        print("\nnot delivered and tried again (docs/runbooks/delivery.md)")
+        print_rows(undone, ("group", "item", "failures", "since", "retry_at", "what"), as_json=False, empty="")
     if failures:
         print("\nthe newest failures of runs")
         print_rows(failures, ("at", "feed", "run_id", "step", "what"), as_json=False, empty="")
@@ -146,7 +152,7 @@ def doctor(json: Json = False) -> None:
         findings.append(finding)
         if not json:
             mark = {Verdict.FINE: "[green]fine [/]", Verdict.NOTE: "[yellow]note [/]", Verdict.WRONG: "[red]wrong[/]"}[finding.verdict]
-            console().print(mark, f"{finding.check}: {finding.told}", soft_wrap=True)
+            console().print(mark, f"{finding.check}: {finding.text}", soft_wrap=True)
             if finding.remedy:
                 console().print(f"        {finding.remedy}", soft_wrap=True, markup=False)
     if json:
@@ -163,6 +169,6 @@ def env() -> None:
 
     state = current_state()
     if not state.exists:
-        say(f"there are no services in {state.root}; `sluice up` starts them")
+        log(f"there are no services in {state.root}; `sluice up` starts them")
         raise typer.Exit(DOWN)
     print(as_exports(environment(state)), end="")

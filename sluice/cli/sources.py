@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from include.feeds import feed_named
-from sluice.cli.output import Json, print_rows, say
+from include.domains import feed_named
+from sluice.cli.output import Json, log, print_rows
 
 app = typer.Typer(no_args_is_help=True, help="Where the files of a feed arrive: list the places, add one, disable one.")
 Feed = Annotated[str, typer.Argument(help="The feed, such as transactions.")]
@@ -21,7 +21,7 @@ def list_sources(feed: Annotated[str | None, typer.Argument(help="Only this feed
 
     name = feed_named(feed).name if feed else None
     with open_ledger(settings()) as ledger:
-        rows = ledger.list_sources(name)
+        rows = ledger.sources.list(name)
     print_rows(rows, ("feed", "bucket", "prefix", "active", "files", "newest"), as_json=json, empty="no places")
 
 
@@ -32,25 +32,25 @@ def add(feed: Feed, place: Place) -> None:
     The same key in two buckets is two files. What follows a file (error/, bronze/, archive/) lies in Sluice's own bucket, wherever it
     arrived; the store's user needs the right to list, read and delete there.
     """
-    from include.ingestion.sources import source_named
+    from include.files.sources import source_named
     from sluice.runtime import open_ledger, open_store, settings
 
     spec, source, where = feed_named(feed), source_named(place), settings()
     store = open_store(where)
     objects = sum(1 for _ in store.objects(source.bucket, source.prefix))
     with open_ledger(where) as ledger:
-        new = ledger.add_source(spec, source, where.s3.bucket)
-    said = "is a place of" if new else "was a place already of"
-    say(f"{place} {said} {spec.name}; {objects} objects lie there now")
+        new = ledger.sources.add(spec, source, where.s3.bucket)
+    outcome = "is a place of" if new else "was a place already of"
+    log(f"{place} {outcome} {spec.name}; {objects} objects lie there now")
 
 
 @app.command()
 def disable(feed: Feed, place: Place) -> None:
     """Look for no files there any more. Files that were registered stay what they are; `source add` makes the place active again."""
-    from include.ingestion.sources import source_named
+    from include.files.sources import source_named
     from sluice.runtime import open_ledger, settings
 
     spec = feed_named(feed)
     with open_ledger(settings()) as ledger:
-        ledger.disable_source(spec, source_named(place))
-    say(f"{place} is no place of {spec.name} any more")
+        ledger.sources.disable(spec, source_named(place))
+    log(f"{place} is no place of {spec.name} any more")

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from include.feeds import FEEDS
-from include.ingestion.feed import Choice, Parameter
+from include.domains import FEEDS
+from include.feed import Choice, Parameter
 
 
 def with_thresholds(command: Callable[..., None], otherwise: str = "default {default}", *, choices: bool = False) -> Callable[..., None]:
@@ -25,8 +25,8 @@ def with_thresholds(command: Callable[..., None], otherwise: str = "default {def
 
     @functools.wraps(command)
     def called(**values: object) -> None:
-        given = {name: values.pop(name) for name in parameters}
-        command(**values, thresholds={name: value for name, value in given.items() if value is not None})
+        chosen = {name: values.pop(name) for name in parameters}
+        command(**values, thresholds={name: value for name, value in chosen.items() if value is not None})
 
     options = [
         inspect.Parameter(
@@ -45,6 +45,6 @@ def with_thresholds(command: Callable[..., None], otherwise: str = "default {def
 
 def _annotation(parameter: Parameter | Choice, otherwise: str) -> Any:
     if isinstance(parameter, Choice):
-        told = f"{parameter.description.rstrip('.')}: {', '.join(parameter.among)} ({otherwise})."
-        return Annotated[str | None, typer.Option(metavar="WORD", help=told)]
+        help_text = f"{parameter.description.rstrip('.')}: {', '.join(parameter.among)} ({otherwise})."
+        return Annotated[str | None, typer.Option(metavar="WORD", help=help_text)]
     return Annotated[int | None, typer.Option(help=f"{parameter.description} ({otherwise}).")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.ingestion.errors import UsageError
-from include.stores.roles import Role
+from include.errors import UsageError
+from include.ledger.roles import Role
 from sluice.services.secrecy import SHORTEST
 
 

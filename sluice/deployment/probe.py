@@ -16,29 +16,35 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 SCHEDULER_PORT, API_PORT = 8974, 8080
+# Whom to ask about each: the api-server answers for itself, and knows the heartbeats of those that serve nothing.
+ADDRESSES = {
+    "metadatabase": ("localhost", API_PORT),
+    "scheduler": ("localhost", SCHEDULER_PORT),
+    "dag_processor": ("airflow-api-server", API_PORT),
+    "triggerer": ("airflow-api-server", API_PORT),
+}
+CONNECTIONS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _QUEUE_PORT = 6379
 _ESTABLISHED = "01"
 _SECONDS = 10
-# The api-server answers for itself, and knows the heartbeats of those that serve nothing.
-_HOSTS = {"metadatabase": "localhost", "dag_processor": "airflow-api-server", "triggerer": "airflow-api-server"}
 
 
-def component_is_healthy(name: str, host: str, port: int = API_PORT) -> bool:
+def component_is_healthy(name: str, host: str, port: int) -> bool:
     """What Airflow's own health endpoint says of one of its components."""
     status, body = _got(host, port, "/api/v2/monitor/health")
     try:
-        told = json.loads(body) if status == 200 else {}
+        health = json.loads(body) if status == 200 else {}
     except ValueError:
         return False
-    return bool(told.get(name, {}).get("status") == "healthy")
+    return bool(health.get(name, {}).get("status") == "healthy")
 
 
-def scheduler_is_healthy(host: str = "localhost", port: int = SCHEDULER_PORT) -> bool:
+def scheduler_is_healthy(host: str, port: int) -> bool:
     """What the scheduler's own server says of its heartbeat, whether or not there is an api-server."""
     return _got(host, port, "/health")[0] == 200
 
 
-def worker_is_connected(tables: Iterable[Path] = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))) -> bool:
+def worker_is_connected(tables: Iterable[Path]) -> bool:
     """Whether this container, and in it the Celery worker, has a connection to the queue."""
     to_queue = re.compile(rf"^\s*\d+: \w+:\w+ \w+:{_QUEUE_PORT:04X} {_ESTABLISHED} ", re.MULTILINE)
     return any(to_queue.search(table.read_text()) for table in tables if table.is_file())
@@ -75,9 +81,11 @@ def main(what: str) -> int:
     if what == "spark":
         well = spark_counts("localhost:15002")
     elif what == "worker":
-        well = worker_is_connected()
+        well = worker_is_connected(CONNECTIONS)
+    elif what == "scheduler":
+        well = scheduler_is_healthy(*ADDRESSES[what])
     else:
-        well = scheduler_is_healthy() if what == "scheduler" else component_is_healthy(what, _HOSTS[what])
+        well = component_is_healthy(what, *ADDRESSES[what])
     return 0 if well else 1
 
 

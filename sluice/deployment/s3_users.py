@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from include.ingestion.errors import UsageError
+from include.errors import UsageError
 from sluice.deployment.passwords import keep
 from sluice.environments import with_secret_files
 
@@ -64,14 +64,14 @@ def main(arguments: Sequence[str]) -> None:
 
     if len(arguments) != 2:
         raise UsageError("which folders? POLICIES (deploy/iam) and SECRETS")
-    said = with_secret_files(os.environ)
+    values = with_secret_files(os.environ)
     iam = boto3.client(
         "iam",
-        aws_access_key_id=said.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=said.get("AWS_SECRET_ACCESS_KEY"),
-        region_name=said.get("AWS_DEFAULT_REGION", "us-east-1"),
+        aws_access_key_id=values.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=values.get("AWS_SECRET_ACCESS_KEY"),
+        region_name=values.get("AWS_DEFAULT_REGION", "us-east-1"),
     )
-    made = make_users(iam, Path(arguments[0]), said["SLUICE_BUCKET"], Path(arguments[1]))
+    made = make_users(iam, Path(arguments[0]), values["SLUICE_BUCKET"], Path(arguments[1]))
     print(f"s3 users: new keys for {', '.join(made) or 'none'}")
 
 

@@ -14,11 +14,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from include.ingestion.errors import UsageError
-from include.stores.settings import S3Settings
+from include.errors import UsageError
+from include.settings import S3Settings
 from sluice.environments import with_secret_files
 from sluice.services.jars import spark_jars
-from sluice.services.spark import CONNECT_SERVER, SERVER, as_properties, jars_and_store, log_conf, spark_home
+from sluice.services.spark import CONNECT_SERVER, as_properties, server_conf, spark_home
+from spark_jobs.configuration import LOG_CONF
 
 MASTER_PORT, MASTER_WEB_PORT, WORKER_WEB_PORT, CONNECT_PORT, DRIVER_PORT, BLOCK_PORT = 7077, 8080, 8081, 15002, 7078, 7079
 _PROPERTIES = Path("/tmp/spark.properties")  # noqa: S108 - a container's own, in memory
@@ -50,32 +51,31 @@ def authenticated(secret: str) -> dict[str, str]:
 
 def connect_settings(variables: Mapping[str, str]) -> dict[str, str]:
     """The Connect server as the driver of all jobs, on the cluster that SPARK_MASTER names."""
-    said = with_secret_files(variables)
+    values = with_secret_files(variables)
     return {
-        "spark.master": said["SPARK_MASTER"],
+        "spark.master": values["SPARK_MASTER"],
         "spark.app.name": "sluice",
         "spark.connect.grpc.binding.address": "0.0.0.0",  # noqa: S104 - of the container; the networks say who reaches it
         "spark.connect.grpc.binding.port": str(CONNECT_PORT),
-        "spark.driver.host": said["SPARK_DRIVER_HOST"],
+        "spark.driver.host": values["SPARK_DRIVER_HOST"],
         "spark.driver.port": str(DRIVER_PORT),
         "spark.driver.blockManager.port": str(BLOCK_PORT),
-        **_driver(said),
-        **SERVER,
-        **jars_and_store(S3Settings.from_variables(said["SLUICE_BUCKET"], said)),
+        **_driver(values),
+        **server_conf(S3Settings.from_variables(values["SLUICE_BUCKET"], values)),
     }
 
 
-def _driver(said: Mapping[str, str]) -> dict[str, str]:
+def _driver(values: Mapping[str, str]) -> dict[str, str]:
     """What every driver on the cluster is told: sizes, Python, and folders that it may write to."""
     return {
         "spark.driver.bindAddress": "0.0.0.0",  # noqa: S104
-        "spark.driver.memory": said["SPARK_DRIVER_MEMORY"],
-        "spark.executor.memory": said["SPARK_EXECUTOR_MEMORY"],
-        "spark.executor.cores": said["SPARK_EXECUTOR_CORES"],
+        "spark.driver.memory": values["SPARK_DRIVER_MEMORY"],
+        "spark.executor.memory": values["SPARK_EXECUTOR_MEMORY"],
+        "spark.executor.cores": values["SPARK_EXECUTOR_CORES"],
         "spark.pyspark.python": sys.executable,
         "spark.pyspark.driver.python": sys.executable,
         "spark.executorEnv.LANG": "C.UTF-8",
-        "spark.executorEnv.JAVA_HOME": said.get("JAVA_HOME", ""),
+        "spark.executorEnv.JAVA_HOME": values.get("JAVA_HOME", ""),
         "spark.ui.enabled": "false",
         "spark.local.dir": _SCRATCH,
         "spark.sql.warehouse.dir": f"{_SCRATCH}/warehouse",
@@ -103,10 +103,10 @@ def _master(secret: str) -> list[str]:
 
 def _worker(secret: str) -> list[str]:
     _write(authenticated(secret) | {"spark.worker.cleanup.enabled": "true"})
-    said = os.environ
-    size = ["--cores", said["SPARK_WORKER_CORES"], "--memory", said["SPARK_WORKER_MEMORY"], "--work-dir", _SCRATCH]
-    where = ["--host", said["SPARK_LOCAL_HOSTNAME"], "--webui-port", str(WORKER_WEB_PORT), "--properties-file", str(_PROPERTIES)]
-    return [_spark("spark-class"), "org.apache.spark.deploy.worker.Worker", *size, *where, said["SPARK_MASTER"]]
+    values = os.environ
+    size = ["--cores", values["SPARK_WORKER_CORES"], "--memory", values["SPARK_WORKER_MEMORY"], "--work-dir", _SCRATCH]
+    where = ["--host", values["SPARK_LOCAL_HOSTNAME"], "--webui-port", str(WORKER_WEB_PORT), "--properties-file", str(_PROPERTIES)]
+    return [_spark("spark-class"), "org.apache.spark.deploy.worker.Worker", *size, *where, values["SPARK_MASTER"]]
 
 
 def _connect(secret: str) -> list[str]:
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str]) -> None:
     command = _KINDS[arguments[0]](secret)
     os.environ |= {
         "SPARK_HOME": str(spark_home()),
-        "SPARK_CONF_DIR": str(log_conf()),
+        "SPARK_CONF_DIR": str(LOG_CONF),
         "SLUICE_SPARK_LOG": "info",
         "SPARK_LOCAL_DIRS": _SCRATCH,
         "PYSPARK_PYTHON": sys.executable,

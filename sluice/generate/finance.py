@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from include.ingestion import keys
+from include.files import keys
 
 if TYPE_CHECKING:
-    from include.ingestion.ports import ObjectStore
+    from include.storage.object_store import ObjectStore
 
 FEEDS = ("stocks", "mutual_funds")
 _EXCHANGES = ("XETRA", "NYSE", "LSE", "NASDAQ")
@@ -133,24 +133,24 @@ def _events(wish: Wish, file: EventFile) -> Iterator[bytes]:
 
 def _spoilt(good: bytes, number: int, *, is_array: bool) -> bytes:
     """An event that must be refused, each in another way; in an array it can be read, for a broken one condemns its file."""
-    said = json.loads(good)
-    key, amount = ("stock_id", "price") if "stock_id" in said else ("fund_id", "holdings")
+    record = json.loads(good)
+    key, amount = ("stock_id", "price") if "stock_id" in record else ("fund_id", "holdings")
     ways: list[dict[str, object]] = [{"company_id": None}, {amount: -1}, {"timestamp": "soon"}, {key: "none"}]
     way = number % (len(ways) + (not is_array))
-    return json.dumps({**said, **ways[way]}).encode() if way < len(ways) else good[:-3]
+    return json.dumps({**record, **ways[way]}).encode() if way < len(ways) else good[:-3]
 
 
 def _stock(dice: random.Random, wish: Wish, day: dt.date) -> bytes:
     stock_id, company = _ids(dice, wish, 0)
-    said = {"stock_id": stock_id, "company_id": company, "symbol": f"S{stock_id}", "price": "?", "volume": dice.randrange(1_000_000)}
+    record = {"stock_id": stock_id, "company_id": company, "symbol": f"S{stock_id}", "price": "?", "volume": dice.randrange(1_000_000)}
     details = {"exchange": dice.choice(_EXCHANGES), "sector": _SECTORS[company % len(_SECTORS)]}
-    return _told({**said, "timestamp": _at(dice, day), "details": details}, dice.randrange(1, 10**9))
+    return _shaped({**record, "timestamp": _at(dice, day), "details": details}, dice.randrange(1, 10**9))
 
 
 def _fund(dice: random.Random, wish: Wish, day: dt.date) -> bytes:
     fund_id, company = _ids(dice, wish, wish.companies // 2)
-    said = {"fund_id": fund_id, "name": f"fund {fund_id}", "company_id": company, "holdings": "?", "timestamp": _at(dice, day)}
-    return _told(said, dice.randrange(10**11))
+    record = {"fund_id": fund_id, "name": f"fund {fund_id}", "company_id": company, "holdings": "?", "timestamp": _at(dice, day)}
+    return _shaped(record, dice.randrange(10**11))
 
 
 def _ids(dice: random.Random, wish: Wish, first_company: int) -> tuple[int, int]:
@@ -167,6 +167,6 @@ def _at(dice: random.Random, day: dt.date) -> str | int:
     return dice.choice(ways)
 
 
-def _told(said: dict[str, object], millionths: int) -> bytes:
+def _shaped(record: dict[str, object], millionths: int) -> bytes:
     """A record with its amount by its digits, which a float would change."""
-    return json.dumps(said).replace('"?"', f"{millionths // 10**6}.{millionths % 10**6:06d}").encode()
+    return json.dumps(record).replace('"?"', f"{millionths // 10**6}.{millionths % 10**6:06d}").encode()

@@ -14,21 +14,30 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from include.ingestion.errors import SluiceError, UsageError
-from include.stores.migrations import schemas_beside
-from include.stores.open import ledger_connection
-from include.stores.prepare import prepare_ledger
+from include.clients import ledger_connection
+from include.errors import SluiceError, UsageError
+from include.ledger.migrate import extra_schemas
+from include.provision import prepare_ledger
 from sluice.services.postgres import binary
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from include.stores.settings import LedgerSettings
+    import psycopg
+
+    from include.settings import LedgerSettings
 
 
 class BackupFailed(SluiceError):
     """PostgreSQL's tool refused; a restore that failed left the ledger as it was."""
+
+
+# Of which no journal has anything, in the order in which they refer to each other.
+_NOT_IN_JOURNALS = (
+    *("feed_group", "feed", "feed_source", "producer", "producer_source", "producer_chunk"),
+    *("reconciliation", "failure"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def restore(ledger: LedgerSettings, file: Path, bucket: str, now: dt.datetime) -
         raise UsageError(f"there is no file {file}")
     contents = _contents(ledger, file)
     kept_as = _free_names(ledger, _schemas(ledger), now)
-    new = [name for name in schemas_beside() if any(f" SCHEMA - {name} " in line for line in contents)]
+    new = [name for name in extra_schemas() if any(f" SCHEMA - {name} " in line for line in contents)]
     with _set_aside(ledger, kept_as, new), tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.writelines(f"{line}\n" for line in contents if " SCHEMA - " not in line)
         wanted.flush()
@@ -81,14 +90,49 @@ def restore(ledger: LedgerSettings, file: Path, bucket: str, now: dt.datetime) -
         )
         with ledger_connection(ledger) as connection:
             applied = prepare_ledger(connection, bucket)
+            _invalidate_leases(connection, kept_as)
     return Restored(tuple(kept_as), tuple(kept_as.values()), tuple(applied))
+
+
+def start_over(ledger: LedgerSettings, bucket: str, now: dt.datetime, restore: Callable[[], None]) -> Restored:
+    """Put a ledger that knows nothing but what no journal has in the place of this one, and let `restore` bring it the journals.
+
+    Where that fails, the ledger is as it was.
+    """
+    with ledger_connection(ledger) as connection:
+        applied = prepare_ledger(connection, bucket)
+    kept_as = _free_names(ledger, _schemas(ledger), now)
+    with _set_aside(ledger, kept_as, (), lambda connection: _begin_with(connection, bucket, kept_as)):
+        restore()
+    return Restored(tuple(kept_as), tuple(kept_as.values()), tuple(applied))
+
+
+def _begin_with(connection: psycopg.Connection, bucket: str, kept_as: Mapping[str, str]) -> None:
+    """An empty ledger with what the one before has beside files and batches: sources, pauses, the producer's position, what was found."""
+    prepare_ledger(connection, bucket)
+    before = next(iter(kept_as.values()))
+    connection.execute("delete from feed_source")
+    for table in _NOT_IN_JOURNALS:
+        names = {"table": sql.Identifier(table), "before": sql.Identifier(before, table)}
+        connection.execute(sql.SQL("alter table {table} disable trigger user").format(**names))
+        connection.execute(sql.SQL("insert into {table} overriding system value table {before} on conflict do nothing").format(**names))
+        connection.execute(sql.SQL("alter table {table} enable trigger user").format(**names))
+    feeds = sql.SQL("update feed set last_seq = 0, paused_at = b.paused_at, paused_by = b.paused_by from {} b where b.feed = feed.feed")
+    connection.execute(feeds.format(sql.Identifier(before, "feed")))
+    connection.execute("update feed_group set last_batch = 0, state_version = 0")
+    for table, column in (("failure", "failure_id"), ("producer_source", "source_id")):
+        connection.execute(
+            sql.SQL("select setval(pg_get_serial_sequence(%s, %s), max({})) from {}").format(sql.Identifier(column), sql.Identifier(table)),
+            (table, column),
+        )
+    _invalidate_leases(connection, kept_as)
 
 
 def _schemas(ledger: LedgerSettings) -> list[str]:
     """The schema that the connection works in, and of those that belong beside it the ones that are there."""
     with ledger_connection(ledger) as connection:
         found = connection.execute(
-            "select current_schema() union all select nspname from pg_namespace where nspname = any(%s)", (schemas_beside(),)
+            "select current_schema() union all select nspname from pg_namespace where nspname = any(%s)", (extra_schemas(),)
         )
         return [row[0] for row in found]
 
@@ -116,12 +160,15 @@ def _contents(ledger: LedgerSettings, file: Path) -> list[str]:
 
 
 @contextmanager
-def _set_aside(ledger: LedgerSettings, kept_as: Mapping[str, str], new: Sequence[str]) -> Iterator[None]:
+def _set_aside(
+    ledger: LedgerSettings, kept_as: Mapping[str, str], new: Sequence[str], fill: Callable[[psycopg.Connection], None] | None = None
+) -> Iterator[None]:
     """Give the ledger's schemas other names and empty ones their places; take that back where the block fails.
 
     Args:
         kept_as: the name that each schema gets, the ledger's own first.
         new: those beside it that the backup holds.
+        fill: what the empty ones get in the same transaction, so that nobody ever finds them empty.
     """
     own, *_ = kept_as
     with ledger_connection(ledger) as connection, connection.transaction():
@@ -129,20 +176,39 @@ def _set_aside(ledger: LedgerSettings, kept_as: Mapping[str, str], new: Sequence
             connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(schema), sql.Identifier(kept)))
         for schema in (own, *new):
             connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
+        if fill is not None:
+            fill(connection)
     try:
         yield
     except BaseException:
         with ledger_connection(ledger) as connection, connection.transaction():
-            for schema in {*kept_as, *schemas_beside()}:
+            for schema in {*kept_as, *extra_schemas()}:
                 connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
             for schema, kept in kept_as.items():
                 connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(kept), sql.Identifier(schema)))
         raise
 
 
+def _invalidate_leases(connection: psycopg.Connection, kept_as: Mapping[str, str]) -> None:
+    """Let no run of the ledger of before write into this one: every lease is over, and the next is newer than any that was given there."""
+    before = sql.Identifier(next(iter(kept_as.values())), "feed_group")
+    with connection.transaction():
+        there = connection.execute("select to_regclass(%s) is not null", (before.as_string(connection),)).fetchone()
+        tokens = sql.SQL("select max(lease_token) from {}").format(before) if there and there[0] else sql.SQL("select 0")
+        connection.execute(
+            sql.SQL("update feed_group set lease_holder = null, lease_until = null, lease_token = greatest(lease_token, ({})) + 1").format(
+                tokens
+            )
+        )
+        connection.execute(
+            """update delivery set lease_holder = null, lease_until = null,
+                      lease_token = greatest(lease_token + 1, (extract(epoch from clock_timestamp()) * 1000)::bigint)"""
+        )
+
+
 def _tool(ledger: LedgerSettings, program: str, options: Sequence[str], *, into_database: bool = False) -> str:
     """Run one of PostgreSQL's programs on the ledger's database; what it printed."""
-    told = {
+    variables = {
         "PGHOST": ledger.host,
         "PGPORT": str(ledger.port),
         "PGDATABASE": ledger.database,
@@ -150,7 +216,7 @@ def _tool(ledger: LedgerSettings, program: str, options: Sequence[str], *, into_
         "PGPASSWORD": ledger.password,
     }
     where = [f"--dbname={ledger.database}"] if into_database else []
-    done = subprocess.run([str(binary(program)), *where, *options], env=os.environ | told, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(binary(program)), *where, *options], env=os.environ | variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BackupFailed(f"{program} failed: {' '.join(done.stderr.split()) or done.returncode}")
     return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,29 +14,30 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from include.ingestion.errors import EnvironmentFailure, SluiceError
-from sluice.main_job.snapshot import Snapshot, newest_failure, take
+from include.errors import EnvironmentFailure, SluiceError
+from sluice.main_job.snapshot import Landing, Snapshot, newest_failure, take
 from sluice.main_job.view import watching
 
 if TYPE_CHECKING:
-    from include.ingestion.feed import FeedSpec
-    from include.stores.ledger import PostgresLedger
+    from include.feed import FeedSpec
+    from include.ledger import Ledger
     from sluice.services.state import State
 
 INGEST_DAG = "transactions_ingest"
+LANDING_ASSET = "sluice_landing_transactions"
 _LOOK_EVERY_SECONDS = 0.5
 _STILL_FOR_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the producer cuts into chunks: a transactions file, its reference if there is one, and the pace."""
+    """What the producer cuts into chunks: a transactions file, from where it stopped or from its start, and the pace."""
 
     transactions: str
-    importance: str | None
     rate: float
     chunks: int | None
     rows: int
+    from_start: bool
 
 
 class ProducerFailed(SluiceError):
@@ -46,7 +48,7 @@ class NothingMoves(EnvironmentFailure):
     """Files wait and nobody takes them."""
 
 
-def synthetic(state: State, chunks: int, rows: int, seed: int, say: Console) -> tuple[str, str]:
+def synthetic(state: State, chunks: int, rows: int, seed: int, log: Console) -> tuple[str, str]:
     """Paths of a synthetic set of this size, made if it is not there yet."""
     from sluice.generate.transactions import write
 
@@ -56,18 +58,21 @@ def synthetic(state: State, chunks: int, rows: int, seed: int, say: Console) -> 
         draft = folder.with_name(f"{folder.name}.new")
         write(chunks * rows, seed, draft)
         draft.rename(folder)
-        say.print(f"made {chunks * rows:,} synthetic transactions and their CustomerImportance in {time.monotonic() - begun:.1f} s")
+        log.print(f"made {chunks * rows:,} synthetic transactions and their CustomerImportance in {time.monotonic() - begun:.1f} s")
     return str(folder / "transactions.csv"), str(folder / "CustomerImportance.csv")
 
 
 @contextmanager
 def producing(state: State, source: Source) -> Iterator[subprocess.Popen[bytes]]:
     """The producer as a process of its own; what it says goes to its log. Ended with the block if it still runs."""
-    command = [sys.executable, "-m", "sluice", "produce", source.transactions, "--rows", str(source.rows), "--every", str(1 / source.rate)]
+    command = [sys.executable, "-m", "sluice", "produce", "--rows", str(source.rows), "--every", str(1 / source.rate)]
     if source.chunks is not None:
         command += ["--limit", str(source.chunks)]
+    if source.from_start:
+        command.append("--from-start")
     with state.log("producer").open("ab") as log:
-        producer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        variables = os.environ | {"SLUICE_SOURCE": source.transactions}  # no argument: a URL may hold a signature
+        producer = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             yield producer
         finally:
@@ -76,7 +81,13 @@ def producing(state: State, source: Source) -> Iterator[subprocess.Popen[bytes]]
 
 
 def watch(
-    state: State, ledger: PostgresLedger, spec: FeedSpec, source: Source, console: Console, services: list[tuple[str, str]]
+    state: State,
+    ledger: Ledger,
+    spec: FeedSpec,
+    source: Source,
+    landing: Landing,
+    console: Console,
+    services: list[tuple[str, str]],
 ) -> Snapshot:
     """Produce, and show how far the ingest is, until all that landed is published or refused, and delivered.
 
@@ -85,19 +96,19 @@ def watch(
         NothingMoves: files wait, and nothing has changed for minutes.
     """
     failures_before = newest_failure(ledger)
-    title = f"{Path(source.transactions).name}: a chunk of {source.rows:,} rows every {1 / source.rate:g} s"
+    title = f"{Path(source.transactions.partition('?')[0]).name}: a chunk of {source.rows:,} rows every {1 / source.rate:g} s"
     with producing(state, source) as producer, watching(console, title, services) as show:
         seen, seen_at = None, time.monotonic()
         while True:
             ended = producer.poll()
             if ended:
                 raise ProducerFailed(f"the producer ended with {ended}: {_last_line(state.log('producer'))}")
-            snapshot = take(ledger, spec, failures_before)
-            done = ended == 0 and snapshot.settled
+            snapshot = take(ledger, spec, landing, failures_before)
+            done = ended == 0 and snapshot.decided
             show(snapshot, done)
             if done:
                 return snapshot
-            progress = (snapshot.landed, snapshot.accepted, snapshot.published, snapshot.refused, snapshot.undelivered)
+            progress = (snapshot.run, snapshot.feed, snapshot.undelivered)
             if progress != seen:
                 seen, seen_at = progress, time.monotonic()
             elif time.monotonic() - seen_at > _STILL_FOR_SECONDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -40,28 +40,39 @@ def _plain(console: Console) -> Show:
     return show
 
 
+def in_words(files: Mapping[str, int]) -> str:
+    """Files by what became of them, as a person reads it.
+
+    >>> in_words({"published": 18, "refused": 0, "duplicate": 2})
+    '18 published, 0 refused, 2 duplicate'
+    """
+    return ", ".join(f"{count} {fate}" for fate, count in files.items())
+
+
 def in_one_line(snapshot: Snapshot) -> str:
-    """A snapshot as a line of a log."""
-    oldest = f", oldest {snapshot.oldest_seconds:.1f} s" if snapshot.oldest_seconds is not None else ""
-    found = ", ".join(f"{pattern} {snapshot.detections.get(pattern, 0)}" for pattern in ACTIONS)
+    """A snapshot as a line of a log: this run's chunks, rows and detections, and how much of the feed waits."""
+    run = snapshot.run
+    found = ", ".join(f"{pattern} {run.detections.get(pattern, 0)}" for pattern in ACTIONS)
     return (
-        f"chunks {snapshot.landed} landed, {snapshot.accepted} accepted, {snapshot.published} published, {snapshot.refused} refused; "
-        f"rows {snapshot.rows_accepted} accepted, {snapshot.rows_rejected} rejected; backlog {snapshot.backlog}{oldest}; detections {found}"
+        f"chunks {run.total} landed: {in_words(run.files)}; rows {run.rows_accepted} accepted, {run.rows_rejected} rejected; "
+        f"detections {found}; backlog {_backlog(snapshot)}"
     )
+
+
+def _backlog(snapshot: Snapshot) -> str:
+    waits = snapshot.backlog and snapshot.oldest_seconds is not None
+    return f"{snapshot.backlog}" + (f", oldest {snapshot.oldest_seconds:.1f} s" if waits else "")
 
 
 def _picture(title: str, services: list[tuple[str, str]], snapshot: Snapshot) -> Group:
     state = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     state.add_row("services", "  ".join(f"[green]●[/] {name} {how}" for name, how in services))
-    state.add_row(
-        "chunks", f"{snapshot.landed} landed   {snapshot.accepted} accepted   {snapshot.published} published   {snapshot.refused} refused"
-    )
-    state.add_row("rows", f"{snapshot.rows_accepted:,} accepted   {snapshot.rows_rejected:,} rejected")
-    oldest = f"   oldest waiting {snapshot.oldest_seconds:.1f} s" if snapshot.oldest_seconds is not None else ""
-    state.add_row("backlog", f"{snapshot.backlog} files{oldest}")
-    state.add_row(
-        "detections", "   ".join(f"{pattern} {action} {snapshot.detections.get(pattern, 0)}" for pattern, action in ACTIONS.items())
-    )
+    run, feed = snapshot.run, snapshot.feed
+    state.add_row("chunks", f"{run.total} landed: {in_words(run.files)}")
+    state.add_row("rows", f"{run.rows_accepted:,} accepted   {run.rows_rejected:,} rejected")
+    state.add_row("detections", "   ".join(f"{pattern} {action} {run.detections.get(pattern, 0)}" for pattern, action in ACTIONS.items()))
+    state.add_row("the feed", f"{feed.total} files: {in_words(feed.files)}")
+    state.add_row("backlog", _backlog(snapshot))
     if snapshot.failure:
         state.add_row("[red]failure[/]", snapshot.failure)
     return Group(state)

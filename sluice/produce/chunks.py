@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from include.ingestion.contract import Contract
+from include.contract import Contract
 from include.quality.dialect import Unreadable, read, without_line_end
 from include.quality.words import header_names, some_names
 from sluice.produce.errors import HeaderUnfit, SourceEmpty

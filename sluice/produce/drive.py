@@ -11,13 +11,17 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import requests
 
-from include.ingestion.errors import EnvironmentFailure, UsageError
+from include.errors import EnvironmentFailure, UsageError
+from include.hosts import AllowedHosts
 from sluice.produce.errors import SourceMissing, SourceNotPublic
+from sluice.produce.guarded import guard, session_for
 from sluice.produce.origins import HttpFile
 
 _ID = r"[A-Za-z0-9_-]{25,}"
 _IN_PATH = re.compile(rf"/d/({_ID})(?:/|$)")
 _HOSTS = frozenset({"drive.google.com", "docs.google.com", "drive.usercontent.google.com"})
+# What Drive, its API, its sign-in and what those lead to are called.
+GOOGLE_HOSTS = ("*.google.com", "*.googleapis.com", "*.googleusercontent.com")
 _SCOPE = "https://www.googleapis.com/auth/drive.readonly"
 _LOGIN_HOST = "accounts.google.com"
 
@@ -63,14 +67,17 @@ def public_file(file_id: str, session: requests.Session, endpoints: Endpoints = 
     return HttpFile(f"{endpoints.public}?{urlencode(query)}", session, location=location, check=check)
 
 
-def private_file(file_id: str, credentials: Mapping[str, Any], endpoints: Endpoints = Endpoints()) -> HttpFile:
+def private_file(
+    file_id: str, credentials: Mapping[str, Any], endpoints: Endpoints = Endpoints(), *, hosts: AllowedHosts | None = None
+) -> HttpFile:
     """A file that a service account may read.
 
     Args:
         credentials: the service account's key, as Google hands it out (a parsed JSON file).
+        hosts: what may be asked, also where the key says that one signs in; None = whatever it is.
     """
     from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import AuthorizedSession
+    from google.auth.transport.requests import AuthorizedSession, Request
     from google.oauth2.service_account import Credentials
 
     location = f"drive:{file_id}"
@@ -86,12 +93,13 @@ def private_file(file_id: str, credentials: Mapping[str, Any], endpoints: Endpoi
             what = f"Drive shows no such file to {who} (answer {answer.status_code})"
             raise SourceMissing(location, f"{what}; share the file with that address")
 
-    session = AuthorizedSession(account)
+    session = AuthorizedSession(account, auth_request=Request(session_for(hosts)))
+    guard(session, hosts)
     url = f"{endpoints.api}/{quote(file_id)}?alt=media&supportsAllDrives=true"
-    return HttpFile(url, _Explained(session), location=location, check=check)
+    return HttpFile(url, _AsTaskFailure(session), location=location, check=check)
 
 
-class _Explained(requests.Session):
+class _AsTaskFailure(requests.Session):
     """Turns Google's refusals to sign in into the core's errors."""
 
     def __init__(self, session: requests.Session) -> None:
@@ -117,9 +125,9 @@ def _refuse_page(location: str, answer: requests.Response) -> None:
         return
     page = answer.raw.read(1 << 16, decode_content=True).decode(errors="replace") if is_page else ""
     answer.close()
-    said = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
     if answer.status_code == 404:
         raise SourceMissing(location, "Drive knows no such file, or does not show it to everyone")
-    if "quota" in said.lower() or "too many users" in said.lower():
+    if "quota" in text.lower() or "too many users" in text.lower():
         raise EnvironmentFailure("Google Drive", f"{location} was read too often today", "try again tomorrow, or make a copy of the file")
     raise SourceNotPublic(location, "Drive answers with a page and not with the file: it is not public")

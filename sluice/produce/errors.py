@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.ingestion.errors import SluiceError, UsageError
+from include.errors import SluiceError, UsageError
 
 
 class SourceMissing(UsageError):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -15,13 +14,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from include.ingestion.errors import EnvironmentFailure
-from include.ingestion.ports import ObjectStore
+from include.errors import EnvironmentFailure
+from include.inputs import SECRET_PARAMETER, UNRESTRICTED, InputPolicy
+from include.storage.object_store import ObjectStore
 from sluice.produce.errors import SourceChanged, SourceMissing
 
 _TIMEOUT = (5, 60)
 _TRIES = 5
-_SECRET_NAME = re.compile(r"x-amz-.*|sig|signature|(access_)?token|key|password", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,31 +41,26 @@ class Origin(Protocol):
 
 
 class LocalFile:
-    """A file of this machine."""
+    """A file of this machine, where the policy allows one."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.expanduser().absolute()
-        self.location = str(self._path)
+    def __init__(self, path: str | Path, policy: InputPolicy = UNRESTRICTED) -> None:
+        self._path, self._policy = str(path), policy
+        self.location = str(policy.path_of(self._path))
 
     def describe(self) -> Described:
-        with self._explained():
-            if not self._path.is_file():
-                raise SourceMissing(self.location, "is no file" if self._path.exists() else "there is no such file")
-            status = self._path.stat()
+        with self.open() as stream:
+            status = os.fstat(stream.fileno())
         return Described(status.st_size, f"mtime {status.st_mtime_ns}")
 
     def open(self, at: int = 0) -> BinaryIO:
-        with self._explained():
-            stream = self._path.open("rb")
-            stream.seek(at)
-        return stream
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
         try:
-            yield
+            stream = self._policy.open_file(self._path)
+            stream.seek(at)
+        except FileNotFoundError as error:
+            raise SourceMissing(self.location, "there is no such file") from error
         except OSError as error:
             raise SourceMissing(self.location, (error.strerror or str(error)).lower()) from error
+        return stream
 
 
 class S3Object:
@@ -144,10 +138,10 @@ class HttpFile:
         if answer.status_code in (200, 206, 416):
             return
         answer.close()
-        said = f"the server answers {answer.status_code} {answer.reason}"
+        status_text = f"the server answers {answer.status_code} {answer.reason}"
         if answer.status_code == 429 or answer.status_code >= 500:
-            raise EnvironmentFailure("source", f"{self.location}: {said}", "try again later")
-        raise SourceMissing(self.location, said)
+            raise EnvironmentFailure("source", f"{self.location}: {status_text}", "try again later")
+        raise SourceMissing(self.location, status_text)
 
 
 class _HttpReader(io.RawIOBase):
@@ -222,7 +216,7 @@ def without_secrets(url: str) -> str:
     'https://host:8443/a.csv?day=1'
     """
     parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if not _SECRET_NAME.fullmatch(name)]
+    query = [(name, value) for name, value in parse_qsl(parts.query) if not SECRET_PARAMETER.fullmatch(name)]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, urlencode(query), ""))
 
 

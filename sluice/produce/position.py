@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import class_row
 
-from include.stores.ledger.session import translated
+from include.ledger.session import map_driver_errors
 from sluice.produce.chunks import Cut, Position
 from sluice.produce.errors import ProducerBusy
 
@@ -79,7 +79,7 @@ class Positions:
         name = "sluice produce s3://{}/{}".format(*self._where)
         lock = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
         for attempt in range(_LOCK_TRIES):
-            with translated():
+            with map_driver_errors():
                 held = self._ledger.execute(lock, (name,)).fetchone() == (True,)
             if held:
                 break
@@ -88,7 +88,7 @@ class Positions:
         else:
             raise self._busy()
         try:
-            with translated():
+            with map_driver_errors():
                 self._ledger.execute(
                     """insert into producer (bucket, prefix, holder, held_since) values (%s, %s, %s, clock_timestamp())
                        on conflict (bucket, prefix) do update set holder = excluded.holder, held_since = excluded.held_since""",
@@ -97,11 +97,11 @@ class Positions:
             yield
         finally:
             if not self._ledger.closed:  # a lost connection has let go by itself
-                with translated():
+                with map_driver_errors():
                     self._ledger.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
     def known(self, location: str) -> KnownSource | None:
-        with translated(), self._ledger.cursor(row_factory=class_row(KnownSource)) as cursor:
+        with map_driver_errors(), self._ledger.cursor(row_factory=class_row(KnownSource)) as cursor:
             cursor.execute(
                 """select source_id, size, version, header from producer_source
                    where (bucket, prefix) = (%s, %s) and location = %s and current""",
@@ -111,7 +111,7 @@ class Positions:
 
     def meet(self, source: Source, header: bytes) -> KnownSource:
         """Remember a source that is produced from for the first time."""
-        with translated():
+        with map_driver_errors():
             row = self._ledger.execute(
                 """insert into producer_source (bucket, prefix, location, size, version, header)
                    values (%s, %s, %s, %s, %s, %s) returning source_id""",
@@ -122,21 +122,21 @@ class Positions:
 
     def recognise(self, known: KnownSource, source: Source) -> None:
         """Remember how a source that was checked against its chunks is described now."""
-        with translated():
+        with map_driver_errors():
             self._ledger.execute(
                 "update producer_source set size = %s, version = %s, seen_at = clock_timestamp() where source_id = %s",
                 (source.described.size, source.described.version, known.source_id),
             )
 
-    def forget(self, known: KnownSource) -> None:
+    def delete_expired(self, known: KnownSource) -> None:
         """Let the next run begin the source anew; what landed stays on record, its numbers are not used again."""
-        with translated(), self._ledger.transaction():
+        with map_driver_errors(), self._ledger.transaction():
             self._ledger.execute("delete from producer_chunk where source_id = %s and landed_at is null", (known.source_id,))
             self._ledger.execute("update producer_source set current = false where source_id = %s", (known.source_id,))
 
     def landed(self, source_id: int) -> Iterator[Chunk]:
         """The chunks of a source that have landed, in its order."""
-        with translated(), self._ledger.cursor(row_factory=class_row(Chunk)) as cursor:
+        with map_driver_errors(), self._ledger.cursor(row_factory=class_row(Chunk)) as cursor:
             cursor.execute(f"{_CHUNKS} and landed_at is not null order by first_row", (source_id,))
             yield from cursor
 
@@ -149,7 +149,7 @@ class Positions:
 
     def plan(self, source_id: int, cut: Cut, sha256: str, key_of: Callable[[int], str]) -> Chunk:
         """Give the next number to a cut, and write down what is to land before any of it does."""
-        with translated(), self._ledger.transaction():
+        with map_driver_errors(), self._ledger.transaction():
             number = self._next_number()
             chunk = Chunk(number, key_of(number), cut.start.rows + 1, cut.end.rows, cut.start.byte, cut.end.byte, sha256)
             self._ledger.execute(
@@ -160,7 +160,7 @@ class Positions:
 
     def renumber(self, chunk: Chunk, key_of: Callable[[int], str]) -> Chunk:
         """Give a planned chunk another number, since its key is somebody else's."""
-        with translated(), self._ledger.transaction():
+        with map_driver_errors(), self._ledger.transaction():
             number = self._next_number()
             self._ledger.execute(
                 "update producer_chunk set number = %s, key = %s where (bucket, prefix) = (%s, %s) and number = %s",
@@ -169,7 +169,7 @@ class Positions:
         return Chunk(number, key_of(number), chunk.first_row, chunk.last_row, chunk.first_byte, chunk.end_byte, chunk.sha256)
 
     def mark_landed(self, chunk: Chunk, etag: str) -> None:
-        with translated():
+        with map_driver_errors():
             self._ledger.execute(
                 "update producer_chunk set landed_at = clock_timestamp(), etag = %s where (bucket, prefix) = (%s, %s) and number = %s",
                 (etag, *self._where, chunk.number),
@@ -178,7 +178,7 @@ class Positions:
     def registered(self, key: str) -> list[tuple[str | None, int, str]]:
         """sha256 (null before the gate), size and etag of the files the ledger knows under a key: they landed, wherever they are now."""
         query = "select sha256, size, etag from feed join file using (feed) where bucket = %s and key = %s"
-        with translated():
+        with map_driver_errors():
             return self._ledger.execute(query, (self._where[0], key)).fetchall()
 
     def _next_number(self) -> int:
@@ -189,11 +189,11 @@ class Positions:
         return int(row[0])
 
     def _one(self, query: str, source_id: int) -> Chunk | None:
-        with translated(), self._ledger.cursor(row_factory=class_row(Chunk)) as cursor:
+        with map_driver_errors(), self._ledger.cursor(row_factory=class_row(Chunk)) as cursor:
             return cursor.execute(query.encode(), (source_id,)).fetchone()
 
     def _busy(self) -> ProducerBusy:
-        with translated():
+        with map_driver_errors():
             row = self._ledger.execute("select holder, held_since from producer where (bucket, prefix) = (%s, %s)", self._where).fetchone()
         holder, since = row or ("another producer", None)
         return ProducerBusy(self._where[1], holder, f"{since:%Y-%m-%d %H:%M:%S %Z}" if since else "just now")

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from include.ingestion.contract import Contract
-from include.ingestion.errors import AlreadyThere, EnvironmentFailure, ObjectGone, UsageError
-from include.ingestion.keys import landing_chunk
-from include.ingestion.ports import ObjectStore, Say
+from include.contract import Contract
+from include.errors import AlreadyThere, EnvironmentFailure, ObjectGone, UsageError
+from include.files.keys import LONGEST_KEY_BYTES, landing_chunk
+from include.logs import Log
+from include.storage.object_store import ObjectStore
 from sluice.produce.chunks import Cut, Position, cuts, digest, header_of
 from sluice.produce.errors import SourceChanged, SourceEmpty
 from sluice.produce.position import Chunk, KnownSource, Positions
@@ -78,7 +79,7 @@ def produce(
     contract: Contract,
     holder: str,
     clock: Callable[[], dt.datetime],
-    say: Say,
+    log: Log,
     pace: Pace = Pace(),
     from_start: bool = False,
     sleep: Callable[[float], None] = time.sleep,
@@ -98,9 +99,12 @@ def produce(
     """
     if not prefix.endswith("/") or prefix.startswith("/"):
         raise UsageError(f"prefix {prefix!r} is no folder of the bucket: it ends with a slash and does not begin with one")
+    for what, text in (("prefix", prefix), ("source", source.location)):
+        if len(text.encode("utf-8", "surrogateescape")) > LONGEST_KEY_BYTES:
+            raise UsageError(f"the {what} has more than {LONGEST_KEY_BYTES:,} bytes: give a shorter one")
     positions = Positions(ledger, bucket, prefix)
     with positions.hold(holder, sleep):
-        return _Producer(source, store, positions, bucket, prefix, contract, clock, say, pace, sleep).run(from_start)
+        return _Producer(source, store, positions, bucket, prefix, contract, clock, log, pace, sleep).run(from_start)
 
 
 class _Producer:
@@ -115,13 +119,13 @@ class _Producer:
         prefix: str,
         contract: Contract,
         clock: Callable[[], dt.datetime],
-        say: Say,
+        log: Log,
         pace: Pace,
         sleep: Callable[[float], None],
     ) -> None:
         self._source, self._store, self._positions = source, store, positions
         self._bucket, self._prefix, self._contract = bucket, prefix, contract
-        self._clock, self._say, self._pace, self._sleep = clock, say, pace, sleep
+        self._clock, self._log, self._pace, self._sleep = clock, log, pace, sleep
         self._landed: list[tuple[Chunk, int]] = []
 
     def run(self, from_start: bool) -> Produced:
@@ -130,7 +134,7 @@ class _Producer:
             header = header_of(stream, self._source.location, self._contract)
         known = self._positions.known(self._source.location)
         if known is not None and from_start:
-            self._positions.forget(known)
+            self._positions.delete_expired(known)
             known = None
         if known is not None:
             self._check_unchanged(known, header)
@@ -155,7 +159,7 @@ class _Producer:
         pending = self._positions.pending(known.source_id) if known else None
         position = last.end if last else Position(0, len(header))
         if position.rows:
-            self._say(f"{self._source.location}: {position.rows:,} rows landed before; going on at row {position.rows + 1:,}")
+            self._log(f"{self._source.location}: {position.rows:,} rows landed before; going on at row {position.rows + 1:,}")
         beat = _Beat(self._pace.every, self._sleep)
         with self._source.open(position.byte) as stream:
             if pending is not None:
@@ -189,11 +193,11 @@ class _Producer:
             following = stream.read(1)
         if not last.endswith(b"\n") and following not in (b"", b"\r", b"\n"):
             raise SourceChanged(location, "its last row, which had no line end, is longer now")
-        self._say(f"{location} was touched since; the rows produced from it are the same")
+        self._log(f"{location} was touched since; the rows produced from it are the same")
         self._positions.recognise(known, self._source)
 
     def _made_again(self, stream: BinaryIO, pending: Chunk, header: bytes) -> bytes:
-        self._say(f"chunk {pending.number} was planned and not finished: making it again")
+        self._log(f"chunk {pending.number} was planned and not finished: making it again")
         return _read_again(stream, pending, header, self._source.location)
 
     def _land(self, chunk: Chunk, body: bytes, *, resumed: bool) -> None:
@@ -201,18 +205,18 @@ class _Producer:
 
         The ledger of files is asked even about a new number: restored from a backup it is brought up to date, and the position is not.
         """
-        place = self._look(chunk, body) if resumed else self._registered(chunk)
+        place = self._place_of(chunk, body) if resumed else self._registered(chunk)
         contradictions = 0
         while place.etag is None:
             if place.taken:
-                self._say(f"s3://{self._bucket}/{chunk.key} is there with other bytes: leaving it, and taking the next number")
+                self._log(f"s3://{self._bucket}/{chunk.key} is there with other bytes: leaving it, and taking the next number")
                 chunk = self._positions.renumber(chunk, self._key)
                 place = self._registered(chunk)
                 continue
             try:
                 place = _Place(taken=True, etag=self._store.put(self._bucket, chunk.key, body, rows=chunk.rows, if_absent=True).etag)
             except AlreadyThere as conflict:
-                place = self._look(chunk, body)
+                place = self._place_of(chunk, body)
                 contradictions += not place.taken
                 if contradictions == _MOST_CONTRADICTIONS:
                     raise EnvironmentFailure(
@@ -220,9 +224,9 @@ class _Producer:
                     ) from conflict
         self._positions.mark_landed(chunk, place.etag)
         self._landed.append((chunk, len(body)))
-        self._say(f"{chunk.key}: rows {chunk.first_row:,} to {chunk.last_row:,}, {len(body):,} bytes")
+        self._log(f"{chunk.key}: rows {chunk.first_row:,} to {chunk.last_row:,}, {len(body):,} bytes")
 
-    def _look(self, chunk: Chunk, body: bytes) -> _Place:
+    def _place_of(self, chunk: Chunk, body: bytes) -> _Place:
         """What became of a key: deliver may have taken an object away that had landed, so the ledger is asked too."""
         stamp = self._store.head(self._bucket, chunk.key)
         if stamp is not None:
@@ -230,7 +234,7 @@ class _Producer:
                 same = stamp.size == len(body) and self._store.read_bytes(self._bucket, chunk.key, stamp.etag) == body
                 return _Place(taken=True, etag=stamp.etag if same else None)
             except ObjectGone:
-                self._say(f"s3://{self._bucket}/{chunk.key} was taken away just now: asking the ledger about it")
+                self._log(f"s3://{self._bucket}/{chunk.key} was taken away just now: asking the ledger about it")
         return self._registered(chunk, len(body))
 
     def _registered(self, chunk: Chunk, planned_size: int | None = None) -> _Place:

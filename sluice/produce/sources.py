@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gzip
 import io
@@ -9,16 +10,15 @@ import lzma
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-import requests
-
-from include.ingestion.errors import UsageError
-from include.ingestion.ports import ObjectStore
-from sluice.produce.drive import drive_id, private_file, public_file
+from include.errors import UsageError
+from include.inputs import UNRESTRICTED, InputPolicy, InputRefused
+from include.storage.object_store import ObjectStore
+from sluice.produce.drive import GOOGLE_HOSTS, drive_id, private_file, public_file
 from sluice.produce.errors import SourceBroken
+from sluice.produce.guarded import session_for
 from sluice.produce.origins import Described, HttpFile, LocalFile, Origin, S3Object, skip
 
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
@@ -56,10 +56,10 @@ class Source:
 
     def _unpacked(self, packed: BinaryIO) -> BinaryIO:
         unpacked = gzip.open(packed) if self._magic.startswith(_GZIP) else lzma.open(packed)  # noqa: SIM115 (closed with what it wraps)
-        return cast(BinaryIO, io.BufferedReader(_Explained(cast(BinaryIO, unpacked), self.location), _BUFFER))
+        return cast(BinaryIO, io.BufferedReader(_AsTaskFailure(cast(BinaryIO, unpacked), self.location), _BUFFER))
 
 
-class _Explained(io.RawIOBase):
+class _AsTaskFailure(io.RawIOBase):
     """Says of damaged bytes where they are."""
 
     def __init__(self, stream: BinaryIO, location: str) -> None:
@@ -77,36 +77,62 @@ class _Explained(io.RawIOBase):
         return len(piece)
 
 
-def source(location: str, *, credentials: Mapping[str, Any] | None = None, store: ObjectStore | None = None) -> Source:
+def source(
+    location: str,
+    *,
+    credentials: Mapping[str, Any] | None = None,
+    store: ObjectStore | None = None,
+    policy: InputPolicy = UNRESTRICTED,
+) -> Source:
     """The source that a person names: a path, an HTTP(S) URL, a Google Drive link or id, or s3://bucket/key.
 
     Args:
         credentials: of a Google service account, for Drive files that are not public.
         store: where s3:// leads.
+        policy: what of all that may be read.
 
     Raises:
-        UsageError: the location is of no such form, or there is nothing (SourceMissing).
+        UsageError: the location is of no such form, there is nothing (SourceMissing), or it may not be read (InputRefused).
         EnvironmentFailure: a server does not answer.
     """
-    return Source(origin_of(location, credentials=credentials, store=store))
+    return Source(origin_of(location, credentials=credentials, store=store, policy=policy))
 
 
-def origin_of(location: str, *, credentials: Mapping[str, Any] | None = None, store: ObjectStore | None = None) -> Origin:
+def origin_of(
+    location: str,
+    *,
+    credentials: Mapping[str, Any] | None = None,
+    store: ObjectStore | None = None,
+    policy: InputPolicy = UNRESTRICTED,
+) -> Origin:
     """Tell by its form where a location leads; a file of this machine goes before a Drive id that looks alike."""
-    scheme = urlsplit(location).scheme.lower() if "://" in location else ""
     if not location:
         raise UsageError("no source given: a path, an http(s) URL, a Google Drive link or id")
-    if not scheme and Path(location).exists():
-        return LocalFile(Path(location))
-    if file_id := drive_id(location):
-        return private_file(file_id, credentials) if credentials else public_file(file_id, requests.Session())
+    if "://" not in location and _is_there(location, policy):
+        return LocalFile(location, policy)
+    try:
+        scheme, file_id = urlsplit(location).scheme.lower() if "://" in location else "", drive_id(location)
+    except ValueError as error:
+        raise UsageError(f"{location} is no URL that can be read: {error}") from error
+    if file_id:
+        hosts = policy.hosts and policy.hosts.with_names(*GOOGLE_HOSTS)
+        return private_file(file_id, credentials, hosts=hosts) if credentials else public_file(file_id, session_for(hosts))
     if scheme in ("http", "https"):
-        return HttpFile(location, requests.Session())
+        return HttpFile(location, session_for(policy.hosts))
     if scheme == "s3" and store is not None:
-        parts = urlsplit(location)
-        return S3Object(store, parts.netloc, location.partition("://")[2].partition("/")[2])
-    if scheme == "file":
-        return LocalFile(Path(location.partition("://")[2]))
+        return S3Object(store, *policy.object_at(location))
+    if scheme == "file" and policy.folders is None:
+        return LocalFile(location.partition("://")[2])
     if scheme or location.startswith("drive:"):
         raise UsageError(f"{location}: a source is a path, an http(s) URL, a Google Drive link or drive:ID, or s3://bucket/key")
-    return LocalFile(Path(location))
+    return LocalFile(location, policy)
+
+
+def _is_there(location: str, policy: InputPolicy) -> bool:
+    try:
+        policy.open_file(location).close()
+    except InputRefused:
+        return False
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    return True

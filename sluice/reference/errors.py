@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.ingestion.errors import UsageError
+from include.errors import UsageError
 
 
 class ReferenceUnfit(UsageError):

@@ -14,16 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg.rows import dict_row
 
-from include.feeds.transactions import reference
-from include.feeds.transactions.contract import IMPORTANCE
-from include.ingestion import keys
-from include.ingestion.contract import Contract
-from include.ingestion.errors import EnvironmentFailure, UsageError
-from include.ingestion.file import ObjectRef
-from include.ingestion.ports import ObjectStore, Say
-from include.quality.lines import Condemned
-from include.stores.ledger.books import begin_to_point
-from include.stores.ledger.session import translated
+from include.contract import Contract
+from include.domains import feed_named
+from include.domains.transactions import reference
+from include.domains.transactions.feeds import IMPORTANCE
+from include.errors import EnvironmentFailure, UsageError
+from include.files import keys
+from include.files.file import ObjectRef
+from include.ledger import Ledger
+from include.ledger.locks import shared_gc_lock
+from include.ledger.session import map_driver_errors
+from include.logs import Log
+from include.pipeline.journal import refuse_behind
+from include.quality.lines import Quarantined
+from include.storage.object_store import ObjectStore
 from sluice.reference.errors import ReferenceUnfit
 
 if TYPE_CHECKING:
@@ -99,7 +103,7 @@ def load(
     loaded_by: str,
     run_id: str | None,
     new_id: Callable[[], str],
-    say: Say,
+    log: Log,
 ) -> Loaded:
     """Replace a feed's reference for the files that are registered from now on; the same content again changes nothing.
 
@@ -110,12 +114,14 @@ def load(
     Raises:
         UsageError: no such feed or reference, or the source is missing.
         ReferenceUnfit: it does not keep its contract, or more rows are rejected than that tolerates. The one in force stays.
+        LedgerBehind: the ledger was restored from an older backup: it would give a version twice.
     """
     started = time.monotonic()
     kind = kind_named(feed, name)
+    refuse_behind(store, Ledger(lambda: ledger), bucket, feed_named(feed))
     version = _in_force(ledger, feed, name)
     if version is None or version["contract_digest"] != kind.contract.digest or version["sha256"] != _sha256(source):
-        read = _read(source, kind, say)
+        read = _read(source, kind, log)
         table = kind.table(cast(pa.Table, read.summed))
         written = _write(store, bucket, keys.reference(feed, name, read.sha256, new_id()), table)
         row = {
@@ -151,12 +157,6 @@ def kind_named(feed: str, name: str) -> Kind:
     return KINDS[feed, name]
 
 
-def history(ledger: psycopg.Connection, feed: str) -> list[dict[str, Any]]:
-    """Every load of a feed's references, the newest last."""
-    with translated(), ledger.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("select * from reference where feed = %s order by name, version", (feed,)).fetchall()
-
-
 def _sha256(source: Source) -> str:
     with source.open() as stream:
         hashed = _Hashed(stream)
@@ -165,7 +165,7 @@ def _sha256(source: Source) -> str:
         return hashed.sha256
 
 
-def _read(source: Source, kind: Kind, say: Say) -> _Read:
+def _read(source: Source, kind: Kind, log: Log) -> _Read:
     from include.quality.rows import accepted_rows  # imports Great Expectations: seconds, which only a real load pays
 
     read = _Read()
@@ -174,14 +174,14 @@ def _read(source: Source, kind: Kind, say: Say) -> _Read:
         try:
             for piece in accepted_rows(kind.contract, cast(BinaryIO, hashed), "reference.csv"):
                 read.add(piece, kind)
-        except Condemned as condemned:
-            raise ReferenceUnfit(source.location, condemned.reason) from condemned
+        except Quarantined as refused:
+            raise ReferenceUnfit(source.location, refused.reason) from refused
     read.sha256 = hashed.sha256
-    say(f"{source.location}: {read.rows:,} rows, {read.rows - read.rejected:,} accepted, {read.rejected:,} rejected")
+    log(f"{source.location}: {read.rows:,} rows, {read.rows - read.rejected:,} accepted, {read.rejected:,} rejected")
     for line in read.first:
-        say(f"  {line}")
+        log(f"  {line}")
     if read.rejected > len(read.first):
-        say(f"  ... {read.rejected - len(read.first):,} more")
+        log(f"  ... {read.rejected - len(read.first):,} more")
     if read.rejected > kind.contract.tolerance * read.rows or read.rejected == read.rows:
         rules = ", ".join(f"{column or 'line'} {rule} {count:,}" for (column, rule), count in read.broken.most_common())
         what = f"{read.rejected:,} of {read.rows:,} rows are rejected, more than its contract tolerates ({rules})"
@@ -197,18 +197,18 @@ def _write(store: ObjectStore, bucket: str, key: str, table: pa.Table) -> Object
 
 
 def _in_force(ledger: psycopg.Connection, feed: str, name: str) -> dict[str, Any] | None:
-    with translated(), ledger.cursor(row_factory=dict_row) as cursor:
+    with map_driver_errors(), ledger.cursor(row_factory=dict_row) as cursor:
         cursor.execute("select * from reference where (feed, name) = (%s, %s) order by version desc limit 1", (feed, name))
         return cursor.fetchone()
 
 
 def _register(ledger: psycopg.Connection, row: dict[str, Any], store: ObjectStore) -> tuple[dict[str, Any], bool]:
     """Put the new version in force after the newest registered file; its row is locked, so that none is registered meanwhile."""
-    with translated(), ledger.transaction(), ledger.cursor(row_factory=dict_row) as cursor:
+    with map_driver_errors(), ledger.transaction(), ledger.cursor(row_factory=dict_row) as cursor:
         feed = cursor.execute("select last_seq from feed where feed = %s for update", (row["feed"],)).fetchone()
         if feed is None:
             raise UsageError(f"the ledger has no feed {row['feed']}: `sluice up` or `sluice ledger migrate` makes it")
-        begin_to_point(cursor)
+        shared_gc_lock(cursor)
         if store.head(row["bucket"], row["key"]) is None:
             raise EnvironmentFailure("S3", f"{row['key']} was deleted while it was loaded", "load it again")
         before = _in_force(ledger, row["feed"], row["name"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from sluice.services import process, s3proxy, spark
+from include.inputs import FOLDER, HOSTS, PLACES
+from sluice.services import process
+from sluice.services.addresses import AIRFLOW_PASSWORD, S3_ACCESS_KEY, S3_SECRET_KEY, SPARK_TOKEN, airflow_url, password_name, s3_endpoint
 from sluice.services.errors import ServiceFailed, Unhealthy
-from sluice.services.postgres import connect, password_name
+from sluice.services.postgres import connect
 from sluice.services.process import Launch, clean_environment
 from sluice.services.service import Service
 from sluice.services.state import (
@@ -30,12 +33,7 @@ from sluice.services.state import (
 )
 
 PARALLELISM = 6
-AIRFLOW_PASSWORD = "airflow_password"  # noqa: S105 - the name of a secret
 _migrating = threading.Lock()
-
-
-def url(state: State) -> str:
-    return f"http://{LOOPBACK}:{state.port('airflow')}"
 
 
 class AirflowComponent(Service):
@@ -45,9 +43,9 @@ class AirflowComponent(Service):
     component: ClassVar[str]
     arguments: ClassVar[tuple[str, ...]] = ()
     health_name: ClassVar[str]
-    start_patience = 240.0  # twenty seconds on a quiet machine
-    answer_patience = 90.0  # all are asked through the api-server, which may be starting itself
-    stop_patience = 10.0
+    start_timeout = 240.0  # twenty seconds on a quiet machine
+    answer_timeout = 90.0  # all are asked through the api-server, which may be starting itself
+    stop_timeout = 10.0
 
     def prepare(self) -> None:
         users = json.dumps({AIRFLOW_LOGIN: self.state.secret(AIRFLOW_PASSWORD)})
@@ -122,8 +120,8 @@ def ask_health(state: State) -> dict[str, dict[str, Any]]:
         connection.close()
     if answer.status != 200:
         raise Unhealthy(f"Airflow's health endpoint answers {answer.status}")
-    told: dict[str, dict[str, Any]] = json.loads(body)
-    return told
+    components: dict[str, dict[str, Any]] = json.loads(body)
+    return components
 
 
 def migrate(state: State) -> None:
@@ -163,6 +161,8 @@ def environment(state: State) -> dict[str, str]:
         "LANG": "C.UTF-8",
         **settings,
         **connections(state),
+        FOLDER: str(state.folder("input")),
+        **{name: os.environ[name] for name in (FOLDER, PLACES, HOSTS) if name in os.environ},
     }
 
 
@@ -174,10 +174,10 @@ def connections(state: State) -> dict[str, str]:
     defined = {
         "sluice_s3": {
             "conn_type": "aws",
-            "login": state.secret(s3proxy.ACCESS_KEY),
-            "password": state.secret(s3proxy.SECRET_KEY),
+            "login": state.secret(S3_ACCESS_KEY),
+            "password": state.secret(S3_SECRET_KEY),
             "extra": {
-                "endpoint_url": s3proxy.endpoint(state),
+                "endpoint_url": s3_endpoint(state),
                 "region_name": REGION,
                 "service_config": {"s3": {"bucket_name": BUCKET}},
             },
@@ -194,7 +194,7 @@ def connections(state: State) -> dict[str, str]:
             "conn_type": "spark_connect",
             "host": "sc://localhost",  # with 127.0.0.1 the client speaks TLS
             "port": state.port("spark"),
-            "password": state.secret(spark.TOKEN),
+            "password": state.secret(SPARK_TOKEN),
         },
     }
     named = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in defined.items()}
@@ -217,7 +217,7 @@ def _settings(state: State) -> dict[str, dict[str, str]]:
             "mp_start_method": "fork",  # what the scheduler preloads reaches its tasks by forking
             "hostname_callable": "loopback.hostname",
             "fernet_key": state.fernet_key(),
-            "execution_api_server_url": f"{url(state)}/execution/",
+            "execution_api_server_url": f"{airflow_url(state)}/execution/",
             "simple_auth_manager_users": f"{AIRFLOW_LOGIN}:admin",
             "simple_auth_manager_all_admins": "False",
             "simple_auth_manager_passwords_file": str(state.folder("secrets") / "airflow_users.json"),
@@ -232,18 +232,26 @@ def _settings(state: State) -> dict[str, dict[str, str]]:
             "host": LOOPBACK,
             "port": str(state.port("airflow")),
             "workers": "1",
-            "base_url": url(state),
+            "base_url": airflow_url(state),
             "instance_name": "Sluice",
             "secret_key": state.secret("airflow_secret_key"),
         },
         "api_auth": {"jwt_secret": state.secret("airflow_jwt_secret", lambda: secrets.token_hex(32))},
         "scheduler": {
-            "scheduler_idle_sleep_time": "0.1",  # ten tasks in sequence: 3.0 s instead of 11.9 (measured 2026-11)
+            # Ten tasks in sequence: 3.0 s with 0.1 instead of 11.9, for a quarter of a core (measured 2026-11).
+            "scheduler_idle_sleep_time": os.environ.get("SLUICE_SCHEDULER_IDLE_SECONDS", "0.1"),
             "enable_health_check": "False",
             "task_instance_heartbeat_timeout": "60",  # a task whose scheduler was killed is noticed in a minute, not in five
             "orphaned_tasks_check_interval": "30",
         },
-        "dag_processor": {"refresh_interval": "10", "bundle_refresh_check_interval": "2", "stale_dag_threshold": "60"},
+        "dag_processor": {
+            "refresh_interval": "10",
+            "bundle_refresh_check_interval": "2",
+            "stale_dag_threshold": "60",
+            # A file that was changed is read at once, and so is that of a DAG that was unpaused (plugins/): the rest may wait.
+            # Idle this takes 6 % of a core; the default of 30 takes 16, and 10 would take 40 (2026-11).
+            "min_file_process_interval": "120",
+        },
         # No log server runs, since Airflow's binds all interfaces; 9 is nobody's port, where the default may be another Airflow's.
         "logging": {"colored_console_log": "False", "worker_log_server_port": "9", "trigger_log_server_port": "9"},
         "openlineage": {"disabled": "True"},

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from include.ingestion.errors import SluiceError
+from include.errors import SluiceError
 from sluice.services import jars, process, s3proxy, secrecy
-from sluice.services.airflow import AIRFLOW_PASSWORD
+from sluice.services.addresses import AIRFLOW_PASSWORD
 from sluice.services.errors import Unhealthy
 from sluice.services.java import find_java
 from sluice.services.postgres import binary, connect, unprivileged
@@ -45,7 +45,7 @@ class Finding:
 
     check: str
     verdict: Verdict
-    told: str
+    text: str
     remedy: str = ""
 
 
@@ -82,13 +82,13 @@ def _environment() -> Finding:
     return Finding("environment", Verdict.FINE, f"{environment}: {where}")
 
 
-def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+def _guarded(check: str, make: Callable[[], Finding]) -> Finding:
     """A check that cannot be done is a finding as well."""
     import psycopg
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return look()
+        return make()
     except (SluiceError, OSError, HTTPException, psycopg.Error, BotoCoreError, ClientError) as error:
         remedy = "" if isinstance(error, SluiceError) else "run `sluice up`, then look at its log"
         return Finding(check, Verdict.WRONG, str(error).strip(), remedy)
@@ -104,10 +104,10 @@ def _user(_: State) -> Finding:
 
 def _python(_: State) -> Finding:
     here = sys.version_info[:2]
-    told = f"{sys.version.split()[0]} at {sys.executable}"
+    text = f"{sys.version.split()[0]} at {sys.executable}"
     if OLDEST_PYTHON <= here <= NEWEST_PYTHON:
-        return Finding("python", Verdict.FINE, told)
-    return Finding("python", Verdict.WRONG, told, "Sluice runs on Python 3.11 to 3.13: install one and run `make setup` again")
+        return Finding("python", Verdict.FINE, text)
+    return Finding("python", Verdict.WRONG, text, "Sluice runs on Python 3.11 to 3.13: install one and run `make setup` again")
 
 
 def _java(state: State) -> Finding:
@@ -116,37 +116,37 @@ def _java(state: State) -> Finding:
 
 
 def _postgres(_: State) -> Finding:
-    told = str(binary("postgres"))
+    text = str(binary("postgres"))
     if unprivileged() is not None:
         remedy = "the checkout must be one that `nobody` can enter; or run Sluice as another user than root"
-        return Finding("postgresql", Verdict.NOTE, f"{told}; as root without user namespaces it runs as `nobody`", remedy)
-    return Finding("postgresql", Verdict.FINE, told)
+        return Finding("postgresql", Verdict.NOTE, f"{text}; as root without user namespaces it runs as `nobody`", remedy)
+    return Finding("postgresql", Verdict.FINE, text)
 
 
 def _jars(_: State) -> Finding:
     wanted = jars.locked_jars()
     broken = jars.missing(wanted)
     if broken:
-        told = f"{len(broken)} of {len(wanted)} missing or broken, first {broken[0].coordinate}"
-        return Finding("jars", Verdict.WRONG, told, "run `make setup`")
+        text = f"{len(broken)} of {len(wanted)} missing or broken, first {broken[0].coordinate}"
+        return Finding("jars", Verdict.WRONG, text, "run `make setup`")
     return Finding("jars", Verdict.FINE, f"{len(wanted)} in {jars.JARS}, checksums right")
 
 
 def _disk(state: State) -> Finding:
     place = next(folder for folder in (state.root, *state.root.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
-    told = f"{free / GIB:.1f} GiB free at {place}"
+    text = f"{free / GIB:.1f} GiB free at {place}"
     if free < DISK_NEEDED:
-        return Finding("disk", Verdict.WRONG, told, f"make room, {DISK_NEEDED // GIB} GiB at least, or set SLUICE_STATE to another disk")
-    return Finding("disk", Verdict.FINE, told)
+        return Finding("disk", Verdict.WRONG, text, f"make room, {DISK_NEEDED // GIB} GiB at least, or set SLUICE_STATE to another disk")
+    return Finding("disk", Verdict.FINE, text)
 
 
 def _memory(_: State) -> Finding:
     available = psutil.virtual_memory().available
-    told = f"{available / GIB:.1f} GiB available"
+    text = f"{available / GIB:.1f} GiB available"
     if available < MEMORY_NEEDED:
-        return Finding("memory", Verdict.NOTE, told, f"the services at work take about {MEMORY_NEEDED // GIB} GiB: close something large")
-    return Finding("memory", Verdict.FINE, told)
+        return Finding("memory", Verdict.NOTE, text, f"the services at work take about {MEMORY_NEEDED // GIB} GiB: close something large")
+    return Finding("memory", Verdict.FINE, text)
 
 
 def _clock(state: State) -> Finding:
@@ -179,8 +179,8 @@ def _settings(state: State) -> Finding:
 def _passwords(state: State) -> Finding:
     """Those of the embedded services, of the compose deployment of this checkout, and of this shell."""
     deployed = Path(os.environ.get("SLUICE_SECRETS") or state.project / "deploy" / "secrets")
-    said = {name: os.environ[name] for name in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD") if os.environ.get(name)}
-    known = secrecy.secrets_in(state.root / "secrets") | secrecy.secrets_in(deployed) | said
+    secrets = {name: os.environ[name] for name in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_PASSWORD") if os.environ.get(name)}
+    known = secrecy.secrets_in(state.root / "secrets") | secrecy.secrets_in(deployed) | secrets
     if found := secrecy.weak_ones(known):
         return Finding(
             "passwords", Verdict.WRONG, "; ".join(found), "replace them: delete the file and make it anew, at least 16 random characters"
@@ -204,8 +204,8 @@ def _service(state: State, service: Service) -> Finding:
     leader = process.running(state, service.name)
     if leader is None:
         if service.port is not None and not is_free(service.port):
-            told = f"not running, and another program has port {service.port}"
-            return Finding(service.name, Verdict.NOTE, told, "`sluice up` takes another port")
+            text = f"not running, and another program has port {service.port}"
+            return Finding(service.name, Verdict.NOTE, text, "`sluice up` takes another port")
         died = process.read_record(state, service.name) is not None
         return Finding(service.name, Verdict.WRONG if died else Verdict.NOTE, "died" if died else "not running", "run `sluice up`")
     try:
@@ -241,8 +241,8 @@ def _airflow_login(state: State) -> Finding:
     finally:
         connection.close()
     if not 200 <= answer.status < 300:
-        told = f"Airflow answers {answer.status} to the kept password"
-        return Finding("airflow login", Verdict.WRONG, told, "run `sluice down` and `sluice up`")
+        text = f"Airflow answers {answer.status} to the kept password"
+        return Finding("airflow login", Verdict.WRONG, text, "run `sluice down` and `sluice up`")
     return Finding("airflow login", Verdict.FINE, f"{AIRFLOW_LOGIN} can log in")
 
 

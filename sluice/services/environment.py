@@ -5,17 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from sluice.services import airflow, s3proxy, spark
-from sluice.services.postgres import password_name
+from sluice.services.addresses import AIRFLOW_PASSWORD, S3_ACCESS_KEY, S3_SECRET_KEY, airflow_url, password_name, s3_endpoint, spark_remote
 from sluice.services.state import AIRFLOW_LOGIN, BUCKET, LEDGER_DATABASE, LEDGER_USER, LOOPBACK, REGION, State
 
 
 def environment(state: State) -> dict[str, str]:
     """Names as the AWS tools, libpq and pyspark read them, so that they work as they are."""
     return {
-        "AWS_ENDPOINT_URL_S3": s3proxy.endpoint(state),
-        "AWS_ACCESS_KEY_ID": state.secret(s3proxy.ACCESS_KEY),
-        "AWS_SECRET_ACCESS_KEY": state.secret(s3proxy.SECRET_KEY),
+        "AWS_ENDPOINT_URL_S3": s3_endpoint(state),
+        "AWS_ACCESS_KEY_ID": state.secret(S3_ACCESS_KEY),
+        "AWS_SECRET_ACCESS_KEY": state.secret(S3_SECRET_KEY),
         "AWS_DEFAULT_REGION": REGION,
         "SLUICE_BUCKET": BUCKET,
         "PGHOST": LOOPBACK,
@@ -23,10 +22,10 @@ def environment(state: State) -> dict[str, str]:
         "PGDATABASE": LEDGER_DATABASE,
         "PGUSER": LEDGER_USER,
         "PGPASSWORD": state.secret(password_name(LEDGER_USER)),
-        "SPARK_REMOTE": spark.remote(state),
-        "AIRFLOW_URL": airflow.url(state),
+        "SPARK_REMOTE": spark_remote(state),
+        "AIRFLOW_URL": airflow_url(state),
         "AIRFLOW_USERNAME": AIRFLOW_LOGIN,
-        "AIRFLOW_PASSWORD": state.secret(airflow.AIRFLOW_PASSWORD),
+        "AIRFLOW_PASSWORD": state.secret(AIRFLOW_PASSWORD),
     }
 
 

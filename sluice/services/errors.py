@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from include.ingestion.errors import SluiceError
+from include.errors import SluiceError
 
 LAST_LINES = 15
 

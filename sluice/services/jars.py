@@ -81,18 +81,18 @@ def missing(jars: list[Jar], folder: Path = JARS) -> list[Jar]:
     return [jar for jar in jars if not _is_whole(folder / jar.file_name, jar)]
 
 
-def fetch(jars: list[Jar], folder: Path = JARS, say: Callable[[str], None] = print) -> None:
+def fetch(jars: list[Jar], folder: Path = JARS, log: Callable[[str], None] = print) -> None:
     """Bring the folder to what the lock file says; a broken jar is fetched anew."""
     wanted = missing(jars, folder)
     if not wanted:
         return
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    say(f"fetching {len(wanted)} jars (all {len(jars)} are about 80 MB)")
+    log(f"fetching {len(wanted)} jars (all {len(jars)} are about 80 MB)")
     for number, jar in enumerate(wanted, start=1):
         _fetch_one(jar, folder)
         if number % 10 == 0 or number == len(wanted):
-            say(f"{number} of {len(wanted)} jars are here and checked, {time.monotonic() - begun:.0f} s")
+            log(f"{number} of {len(wanted)} jars are here and checked, {time.monotonic() - begun:.0f} s")
 
 
 def spark_jars(folder: Path = JARS) -> list[Path]:
@@ -146,7 +146,7 @@ def _is_whole(path: Path, jar: Jar) -> bool:
 def main() -> int:
     """`python -m sluice.services.jars`: the part of `make setup` that needs the Python packages."""
     try:
-        fetch(locked_jars(), say=lambda line: print(f"setup: {line}", file=sys.stderr))
+        fetch(locked_jars(), log=lambda line: print(f"setup: {line}", file=sys.stderr))
     except SetupBroken as broken:
         print(f"setup: {broken}", file=sys.stderr)
         return broken.exit_code

@@ -49,13 +49,13 @@ def find_java(state: State) -> Java:
 def java_version(binary: Path) -> int | None:
     """The feature version that a `java` reports; None when it does not run."""
     try:
-        told = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=30, check=False)
+        output = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except OSError:
         return None
-    return parse_version(told.stderr)
+    return parse_version(output.stderr)
 
 
-def parse_version(told: str) -> int | None:
+def parse_version(output: str) -> int | None:
     """Read `java -version`.
 
     >>> parse_version('openjdk version "17.0.15" 2025-04-15')
@@ -63,7 +63,7 @@ def parse_version(told: str) -> int | None:
     >>> parse_version('java version "1.8.0_402"')
     8
     """
-    found = re.search(r'version "(\d+)(?:\.(\d+))?', told)
+    found = re.search(r'version "(\d+)(?:\.(\d+))?', output)
     if found is None:
         return None
     major = int(found[1])

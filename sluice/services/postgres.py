@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from sluice.services import process
+from sluice.services.addresses import password_name
 from sluice.services.errors import ServiceFailed, SetupBroken, Unhealthy
 from sluice.services.process import Launch
 from sluice.services.service import Service
@@ -25,20 +26,15 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 NOBODY = 65534
-ORPHANS_PATIENCE = 5.0
+ORPHANS_TIMEOUT = 5.0
 # A statement that fails is told to whoever sent it. The server's own log would quote the row, the statement and a password in it.
-DISCREET = {
+REDACTED = {
     "log_min_messages": "log",  # above ERROR, which quotes "invalid input"
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_parameter_max_length_on_error": "0",
 }
 DATABASES = ((LEDGER_DATABASE, LEDGER_USER), (AIRFLOW_DATABASE, AIRFLOW_DATABASE_USER))
-
-
-def password_name(user: str) -> str:
-    """The secret that holds a role's password."""
-    return f"postgres_{user}"
 
 
 def connect(state: State, database: str, user: str, **options: Any) -> psycopg.Connection:
@@ -63,7 +59,7 @@ class Postgres(Service):
     name = "postgres"
     port_name = "postgres"
     polite = signal.SIGINT  # PostgreSQL's fast shutdown: sessions are ended, everything is written
-    stop_patience = 30.0
+    stop_timeout = 30.0
 
     @property
     def data(self) -> Path:
@@ -72,8 +68,8 @@ class Postgres(Service):
     def prepare(self) -> None:
         if not (self.data / "PG_VERSION").is_file():
             self._create_cluster()
-        process.end([one for one in psutil.process_iter() if self._is_left_over(one)], ORPHANS_PATIENCE)
-        self._forget_recycled_pid()
+        process.end([one for one in psutil.process_iter() if self._is_left_over(one)], ORPHANS_TIMEOUT)
+        self._drop_recycled_pid()
 
     def launch(self) -> Launch:
         settings = {
@@ -85,7 +81,7 @@ class Postgres(Service):
             "log_line_prefix": "%m [%p] %u@%d ",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            **DISCREET,
+            **REDACTED,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [*namespace(), str(binary("postgres")), "-D", str(self.data), "-p", str(self.port), *options]
@@ -100,7 +96,7 @@ class Postgres(Service):
         except psycopg.OperationalError as error:
             raise Unhealthy(str(error).strip()) from error
 
-    def settle(self) -> None:
+    def provision(self) -> None:
         with connect(self.state, "postgres", SUPERUSER, autocommit=True) as connection:
             for database, user in DATABASES:
                 self._ensure_role(connection, user)
@@ -108,7 +104,7 @@ class Postgres(Service):
         self._migrate_ledger()
 
     def _migrate_ledger(self) -> None:
-        from include.stores.prepare import prepare_ledger
+        from include.provision import prepare_ledger
 
         with connect(self.state, LEDGER_DATABASE, LEDGER_USER, autocommit=True) as connection:
             prepare_ledger(connection, BUCKET)
@@ -172,7 +168,7 @@ class Postgres(Service):
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 
-    def _forget_recycled_pid(self) -> None:
+    def _drop_recycled_pid(self) -> None:
         """After a crash, PostgreSQL refuses to start while the pid in its own file lives, even as another program's or unburied."""
         pid_file = self.data / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,8 +35,8 @@ class Launch:
     @property
     def fingerprint(self) -> str:
         """Differs when a running process was started otherwise than it would be now."""
-        told = json.dumps([list(self.command), sorted(self.environment.items()), list(self.depends_on)])
-        return hashlib.sha256(told.encode()).hexdigest()
+        launch_text = json.dumps([list(self.command), sorted(self.environment.items()), list(self.depends_on)])
+        return hashlib.sha256(launch_text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,9 @@ def family(state: State, service: str) -> list[psutil.Process]:
     for process in psutil.process_iter():
         if _session(process.pid) == record.pid and not _is_zombie(process.pid):
             members[process.pid] = process
-    for child in leader.children(recursive=True) if leader else ():
-        members[child.pid] = child
+    with suppress(psutil.NoSuchProcess):  # gone meanwhile, and its children are of its session
+        for child in leader.children(recursive=True) if leader else ():
+            members[child.pid] = child
     return list(members.values())
 
 
@@ -138,14 +140,14 @@ def memory(processes: Sequence[psutil.Process]) -> int:
     return total
 
 
-def stop(state: State, service: str, polite: signal.Signals, patience: float, *, children_too: bool = False) -> int:
+def stop(state: State, service: str, polite: signal.Signals, timeout_seconds: float, *, children_too: bool = False) -> int:
     """Stop a service and all its children, politely first; returns how many processes had to be killed."""
     members = family(state, service)
     leader = running(state, service)
     if leader is not None:
         for process in members if children_too else [leader]:
             _send(process, polite)
-        _wait([leader], patience)
+        _wait([leader], timeout_seconds)
     known = {process.pid for process in members}
     members += [process for process in family(state, service) if process.pid not in known]
     killed = end(members, 1.0 if leader else 0.0)
@@ -153,9 +155,9 @@ def stop(state: State, service: str, polite: signal.Signals, patience: float, *,
     return killed
 
 
-def end(processes: Sequence[psutil.Process], patience: float) -> int:
+def end(processes: Sequence[psutil.Process], timeout_seconds: float) -> int:
     """Wait for the end of processes and kill those that are there still; how many had to be killed."""
-    _, alive = _wait(processes, patience)
+    _, alive = _wait(processes, timeout_seconds)
     for process in alive:
         _send(process, signal.SIGKILL)
     _wait(alive, 10.0)

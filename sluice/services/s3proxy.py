@@ -8,24 +8,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sluice.services.addresses import S3_ACCESS_KEY, S3_SECRET_KEY, s3_endpoint
 from sluice.services.errors import Unhealthy
 from sluice.services.jars import s3proxy_jar
 from sluice.services.java import find_java
 from sluice.services.process import Launch
 from sluice.services.service import Service
-from sluice.services.state import BUCKET, LOOPBACK, REGION, State
+from sluice.services.state import BUCKET, REGION, State
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ACCESS_KEY = "s3_access_key"
-SECRET_KEY = "s3_secret_key"  # noqa: S105 - the name of a secret
 FINISHED_ATTRIBUTE = "user.user.content-md5"
 _UUID_AT_THE_END = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-
-
-def endpoint(state: State) -> str:
-    return f"http://{LOOPBACK}:{state.port('s3')}"
 
 
 def client(state: State, **changed: Any) -> S3Client:
@@ -34,10 +29,10 @@ def client(state: State, **changed: Any) -> S3Client:
     from botocore.config import Config
 
     settings: dict[str, Any] = {
-        "endpoint_url": endpoint(state),
+        "endpoint_url": s3_endpoint(state),
         "region_name": REGION,
-        "aws_access_key_id": state.secret(ACCESS_KEY),
-        "aws_secret_access_key": state.secret(SECRET_KEY),
+        "aws_access_key_id": state.secret(S3_ACCESS_KEY),
+        "aws_secret_access_key": state.secret(S3_SECRET_KEY),
         "config": Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     }
     return boto3.client("s3", **settings | changed)
@@ -77,7 +72,7 @@ class S3Proxy(Service):
         except (BotoCoreError, ClientError) as error:
             raise Unhealthy(str(error)) from error
 
-    def settle(self) -> None:
+    def provision(self) -> None:
         s3 = client(self.state)
         if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
             s3.create_bucket(Bucket=BUCKET)
@@ -88,10 +83,10 @@ class S3Proxy(Service):
 
     def _properties(self) -> str:
         settings = {
-            "s3proxy.endpoint": endpoint(self.state),
+            "s3proxy.endpoint": s3_endpoint(self.state),
             "s3proxy.authorization": "aws-v2-or-v4",
-            "s3proxy.identity": self.state.secret(ACCESS_KEY),
-            "s3proxy.credential": self.state.secret(SECRET_KEY),
+            "s3proxy.identity": self.state.secret(S3_ACCESS_KEY),
+            "s3proxy.credential": self.state.secret(S3_SECRET_KEY),
             "jclouds.provider": "filesystem-nio2",
             "jclouds.filesystem.basedir": str(self.objects),
         }

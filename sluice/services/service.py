@@ -22,10 +22,10 @@ class Service(ABC):
     """The signal that asks it to end in good order."""
     polite_to_children: ClassVar[bool] = False
     """Whether its children are asked as well, because it would wait for them without telling them."""
-    start_patience: ClassVar[float] = 90.0
-    answer_patience: ClassVar[float] = 30.0
+    start_timeout: ClassVar[float] = 90.0
+    answer_timeout: ClassVar[float] = 30.0
     """How long one that is running already may take to answer before it is started anew."""
-    stop_patience: ClassVar[float] = 15.0
+    stop_timeout: ClassVar[float] = 15.0
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -45,5 +45,5 @@ class Service(ABC):
     def probe(self) -> None:
         """Return when the service can really do its work; raise `Unhealthy` otherwise."""
 
-    def settle(self) -> None:  # noqa: B027 - most services have nothing to settle
+    def provision(self) -> None:  # noqa: B027 - most services have nothing to provision
         """What must exist inside the service before anything uses it; runs after every `up`, so it is safe to repeat."""

@@ -9,41 +9,20 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from include.stores.settings import S3Settings
+from include.settings import S3Settings
 from sluice.services import process
-from sluice.services.errors import Unhealthy
+from sluice.services.addresses import S3_ACCESS_KEY, S3_SECRET_KEY, SPARK_TOKEN, s3_endpoint, spark_remote
+from sluice.services.errors import SetupBroken, Unhealthy
 from sluice.services.jars import spark_jars
 from sluice.services.java import find_java
 from sluice.services.process import Launch
-from sluice.services.s3proxy import ACCESS_KEY, SECRET_KEY, endpoint
 from sluice.services.service import Service
-from sluice.services.state import BUCKET, LOOPBACK, REGION, State
+from sluice.services.state import BUCKET, LOOPBACK, REGION
+from spark_jobs.configuration import DELTA, EVERYWHERE, LOG_CONF, store_conf
 
-TOKEN = "spark_token"  # noqa: S105 - the name of a secret
 WARM_UP = "spark-warm-up"
 DRIVER_MEMORY = "1500m"
 CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
-
-# What a Connect server of Sluice's is told wherever it runs.
-SERVER = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.shuffle.partitions": "4",
-    # A batch of sales compiles more than the 100 pieces that Spark keeps, so all anew each time (its tests: 203 s against 187, 2026-11-22).
-    "spark.sql.codegen.cache.maxEntries": "500",
-    # Exact objects are looked up one by one; for more than 32 Spark would start a job (60: 0.33 s against 0.13, 2026-11-21).
-    "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-    # The shared session is nobody's to close; a new one pays seconds for its first Python query.
-    "spark.connect.session.manager.defaultSessionTimeout": "30d",
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.databricks.delta.snapshotPartitions": "2",
-}
-
-
-def remote(state: State) -> str:
-    """The URL for clients. It must say `localhost`: with an address pyspark speaks TLS."""
-    return f"sc://localhost:{state.port('spark')}/;token={state.secret(TOKEN)}"
 
 
 class SparkConnect(Service):
@@ -52,7 +31,7 @@ class SparkConnect(Service):
     name = "spark"
     port_name = "spark"
     helpers = (WARM_UP,)
-    start_patience = 180.0  # ten seconds on a quiet machine; a busy one is no failure
+    start_timeout = 180.0  # ten seconds on a quiet machine; a busy one is no failure
 
     def prepare(self) -> None:
         for leftover in ("local", "tmp"):
@@ -78,9 +57,9 @@ class SparkConnect(Service):
             "SPARK_HOME": str(spark_home()),
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_LOCAL_HOSTNAME": "localhost",
-            "SPARK_CONF_DIR": str(log_conf()),
+            "SPARK_CONF_DIR": str(LOG_CONF),
             "SLUICE_SPARK_LOG": "info",
-            "SPARK_CONNECT_AUTHENTICATE_TOKEN": self.state.secret(TOKEN),
+            "SPARK_CONNECT_AUTHENTICATE_TOKEN": self.state.secret(SPARK_TOKEN),
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "LANG": "C.UTF-8",
@@ -92,21 +71,21 @@ class SparkConnect(Service):
         import grpc
 
         try:
-            count_range(f"localhost:{self.state.port('spark')}", self.state.secret(TOKEN))
+            count_range(f"localhost:{self.state.port('spark')}", self.state.secret(SPARK_TOKEN))
         except grpc.RpcError as error:
             raise Unhealthy(str(error.details() if isinstance(error, grpc.Call) else error)) from error
 
-    def settle(self) -> None:
+    def provision(self) -> None:
         """Warm up in the background, once a server."""
         server = process.running(self.state, self.name)
         mark = self.state.folder("spark") / "warmed"
-        told = str(server.pid) if server else ""
-        if mark.is_file() and mark.read_text() == told:
+        server_pid = str(server.pid) if server else ""
+        if mark.is_file() and mark.read_text() == server_pid:
             return
-        mark.write_text(told)
+        mark.write_text(server_pid)
         process.stop(self.state, WARM_UP, self.polite, 0)
         command = [sys.executable, "-m", "sluice.services.warm_up"]
-        environment = {"SPARK_REMOTE": remote(self.state), "SLUICE_WARM_UP_FOLDER": str(self.state.folder("spark", "warm-up"))}
+        environment = {"SPARK_REMOTE": spark_remote(self.state), "SLUICE_WARM_UP_FOLDER": str(self.state.folder("spark", "warm-up"))}
         process.start(self.state, WARM_UP, Launch(command, environment, self.state.project))
 
     @property
@@ -114,7 +93,7 @@ class SparkConnect(Service):
         return self.state.folder("spark") / "spark.properties"
 
     def _properties(self) -> str:
-        store = S3Settings(BUCKET, endpoint(self.state), self.state.secret(ACCESS_KEY), self.state.secret(SECRET_KEY), REGION)
+        store = S3Settings(BUCKET, s3_endpoint(self.state), self.state.secret(S3_ACCESS_KEY), self.state.secret(S3_SECRET_KEY), REGION)
         settings = {
             "spark.connect.grpc.binding.address": LOOPBACK,
             "spark.connect.grpc.binding.port": str(self.state.port("spark")),
@@ -126,34 +105,46 @@ class SparkConnect(Service):
             "spark.ui.enabled": "false",
             "spark.local.dir": str(self.state.folder("spark", "local")),
             "spark.sql.warehouse.dir": str(self.state.folder("spark", "warehouse")),
-            **SERVER,
-            **jars_and_store(store),
+            **server_conf(store),
+            **settings_of_ones_own(),
         }
         return as_properties(settings)
 
 
-def jars_and_store(s3: S3Settings) -> dict[str, str]:
-    """The jars of the set-up, and where S3 is; without keys the SDK's own chain finds them (a role, a profile)."""
-    store = {
-        "endpoint.region": s3.region,
-        # A dead store is noticed in seconds, not in minutes (277 s with Hadoop's own retries, 2026-11-21).
-        "attempts.maximum": "2",
-        "retry.limit": "2",
-        "retry.interval": "200ms",
-        "connection.establish.timeout": "5s",
-    }
-    if s3.endpoint:
-        plain = not s3.endpoint.startswith("https")
-        store |= {"endpoint": s3.endpoint, "path.style.access": "true", "connection.ssl.enabled": str(not plain).lower()}
-    if s3.access_key is not None and s3.secret_key is not None:
-        store |= {
-            "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-            "access.key": s3.access_key,
-            "secret.key": s3.secret_key,
-        }
+def settings_of_ones_own() -> dict[str, str]:
+    """What the properties file says that `SLUICE_SPARK_PROPERTIES` names: lines `name=value`, which win over ours.
+
+    Raises:
+        SetupBroken: there is no such file, or a line of it is no setting.
+    """
+    path = os.environ.get("SLUICE_SPARK_PROPERTIES")
+    if not path:
+        return {}
+    try:
+        lines = [line.strip() for line in Path(path).read_text().splitlines()]
+    except OSError as failed:
+        raise SetupBroken(f"SLUICE_SPARK_PROPERTIES names {path}, which cannot be read: {failed.strerror}") from failed
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    for name, equals, _ in pairs:
+        if not equals or not name.startswith("spark."):
+            raise SetupBroken(f"{path}: {name!r} is no setting such as spark.driver.memory=3g")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def server_conf(s3: S3Settings) -> dict[str, str]:
+    """What a Connect server of Sluice's is told wherever it runs, with the jars of the set-up."""
     return {
+        **EVERYWHERE,
+        **DELTA,
+        **store_conf(s3),
         "spark.jars": ",".join(str(path) for path in spark_jars()),
-        **{f"spark.hadoop.fs.s3a.{name}": value for name, value in store.items()},
+        "spark.sql.shuffle.partitions": "4",
+        # A batch of sales compiles more than the 100 pieces that Spark keeps, so all anew each time (its tests: 203 s against 187,
+        # 2026-11-22).
+        "spark.sql.codegen.cache.maxEntries": "500",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+        # The shared session is nobody's to close; a new one pays seconds for its first Python query.
+        "spark.connect.session.manager.defaultSessionTimeout": "30d",
     }
 
 
@@ -174,16 +165,8 @@ def spark_home() -> Path:
     return Path(package.origin).parent
 
 
-def log_conf() -> Path:
-    """The folder with what Spark's Java side logs, found without importing Spark."""
-    package = find_spec("spark_jobs")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).parent / "conf"
-
-
 def log_settings() -> list[str]:
-    return [path.read_text() for path in sorted(log_conf().iterdir())]
+    return [path.read_text() for path in sorted(LOG_CONF.iterdir())]
 
 
 def count_range(address: str, token: str | None, seconds: float = 30.0) -> int:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from include.ingestion.errors import SluiceError
+from include.errors import SluiceError
 from sluice.services import process
 from sluice.services.errors import ServiceFailed, SeveralFailed, Unhealthy
 from sluice.services.service import Service
 from sluice.services.state import State, is_free
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 POLL = 0.1
 WAS_RUNNING = "was running"
 
@@ -55,18 +55,18 @@ class Abandoned(Exception):
     """A service was not started because another one failed first; the other one's error is what a person sees."""
 
 
-def bring_up(state: State, services: Sequence[Service], say: Say = print) -> list[Started]:
+def bring_up(state: State, services: Sequence[Service], log: Log = print) -> list[Started]:
     """Start what is not running, repair what is broken, and wait until everything is healthy.
 
     Raises:
         ServiceFailed: A service could not be started or did not become healthy; the others stay up.
     """
-    with state.locked(waiting=lambda: say("another `sluice up` or `down` is at work; waiting for it")):
+    with state.locked(waiting=lambda: log("another `sluice up` or `down` is at work; waiting for it")):
         for service in services:
-            settle_port(state, service, say)
+            choose_port(state, service, log)
         progress = _Progress({service.name: threading.Event() for service in services})
         with ThreadPoolExecutor(len(services)) as pool:
-            futures = [pool.submit(_bring_up_one, state, service, progress, say) for service in services]
+            futures = [pool.submit(_bring_up_one, state, service, progress, log) for service in services]
         errors = [error for future in futures if (error := future.exception()) is not None]
         failures = [error for error in errors if isinstance(error, SluiceError)]
         unexpected = [error for error in errors if not isinstance(error, (SluiceError, Abandoned))]
@@ -77,27 +77,27 @@ def bring_up(state: State, services: Sequence[Service], say: Say = print) -> lis
         return [future.result() for future in futures]
 
 
-def settle_port(state: State, service: Service, say: Say) -> None:
+def choose_port(state: State, service: Service, log: Log) -> None:
     """Move a stopped service whose port is another program's now."""
     if service.port_name is None or service.port is None or is_free(service.port) or process.running(state, service.name):
         return
     _stop_family(state, service)  # a child left by a killed service may be what holds the port
     if not is_free(service.port):
         taken = service.port
-        say(f"{service.name}: port {taken} is taken by another program; using {state.move_port(service.port_name)} from now on")
+        log(f"{service.name}: port {taken} is taken by another program; using {state.move_port(service.port_name)} from now on")
 
 
-def take_down(state: State, services: Sequence[Service], say: Say = print) -> int:
+def take_down(state: State, services: Sequence[Service], log: Log = print) -> int:
     """Stop everything in the reverse order of its needs, children too; returns how many services were running."""
-    with state.locked(waiting=lambda: say("another `sluice up` or `down` is at work; waiting for it")):
+    with state.locked(waiting=lambda: log("another `sluice up` or `down` is at work; waiting for it")):
         stopped = 0
         for layer in reversed(_layers(services)):
             with ThreadPoolExecutor(len(layer)) as pool:
-                stopped += sum(pool.map(lambda service: _stop_one(state, service, say), layer))
+                stopped += sum(pool.map(lambda service: _stop_one(state, service, log), layer))
         return stopped
 
 
-def look(state: State, services: Sequence[Service]) -> list[Status]:
+def statuses(state: State, services: Sequence[Service]) -> list[Status]:
     """The state of each service as it is now, probed all at once."""
     with ThreadPoolExecutor(len(services)) as pool:
         return list(pool.map(lambda service: _look_at(state, service), services))
@@ -129,24 +129,24 @@ def _problem(service: Service) -> str:
     return ""
 
 
-def _stop_one(state: State, service: Service, say: Say) -> bool:
+def _stop_one(state: State, service: Service, log: Log) -> bool:
     was_running = process.running(state, service.name) is not None
     begun = time.monotonic()
     killed = _stop_family(state, service)
     if was_running:
-        say(f"{service.name}: stopped in {time.monotonic() - begun:.1f} s" + (f" ({killed} processes had to be killed)" if killed else ""))
+        log(f"{service.name}: stopped in {time.monotonic() - begun:.1f} s" + (f" ({killed} processes had to be killed)" if killed else ""))
     return was_running
 
 
 def _stop_family(state: State, service: Service) -> int:
     killed = sum(process.stop(state, helper, service.polite, 0) for helper in service.helpers)
-    return killed + process.stop(state, service.name, service.polite, service.stop_patience, children_too=service.polite_to_children)
+    return killed + process.stop(state, service.name, service.polite, service.stop_timeout, children_too=service.polite_to_children)
 
 
-def _bring_up_one(state: State, service: Service, progress: _Progress, say: Say) -> Started:
+def _bring_up_one(state: State, service: Service, progress: _Progress, log: Log) -> Started:
     try:
         _await_needs(service, progress)
-        started = _start_and_wait(state, service, say)
+        started = _start_and_wait(state, service, log)
     except BaseException:
         progress.failed.set()
         raise
@@ -161,7 +161,7 @@ def _await_needs(service: Service, progress: _Progress) -> None:
                 raise Abandoned(service.name)
 
 
-def _start_and_wait(state: State, service: Service, say: Say) -> Started:
+def _start_and_wait(state: State, service: Service, log: Log) -> Started:
     begun = time.monotonic()
     launch = service.launch()
     how = _why_to_start(state, service, launch)
@@ -172,12 +172,12 @@ def _start_and_wait(state: State, service: Service, say: Say) -> Started:
         service.prepare()
         process.start(state, service.name, launch)
         _await_health(state, service)
-    service.settle()
+    service.provision()
     leader = process.running(state, service.name)
     if leader is None:
         raise ServiceFailed(service.name, "ended right after it had become healthy", state.log(service.name))
     seconds = time.monotonic() - begun
-    say(f"{service.name}: {how or WAS_RUNNING}, healthy after {seconds:.1f} s")
+    log(f"{service.name}: {how or WAS_RUNNING}, healthy after {seconds:.1f} s")
     return Started(service.name, how or WAS_RUNNING, service.port, leader.pid, seconds)
 
 
@@ -193,7 +193,7 @@ def _why_to_start(state: State, service: Service, launch: process.Launch) -> str
 
 def _answers(state: State, service: Service) -> bool:
     """Whether a process that was there already becomes healthy; it may be busy, hung, or about to end."""
-    until = time.monotonic() + service.answer_patience
+    until = time.monotonic() + service.answer_timeout
     while time.monotonic() < until and process.running(state, service.name) is not None:
         try:
             service.probe()
@@ -207,7 +207,7 @@ def _answers(state: State, service: Service) -> bool:
 def _await_health(state: State, service: Service) -> None:
     begun = time.monotonic()
     answer = "no answer yet"
-    while time.monotonic() - begun < service.start_patience:
+    while time.monotonic() - begun < service.start_timeout:
         if process.running(state, service.name) is None:
             raise ServiceFailed(service.name, "ended while it was starting", state.log(service.name))
         try:
@@ -215,7 +215,7 @@ def _await_health(state: State, service: Service) -> None:
         except Unhealthy as unhealthy:
             answer = str(unhealthy)
         time.sleep(POLL)
-    raise ServiceFailed(service.name, f"not healthy after {service.start_patience:.0f} s ({answer})", state.log(service.name))
+    raise ServiceFailed(service.name, f"not healthy after {service.start_timeout:.0f} s ({answer})", state.log(service.name))
 
 
 def _layers(services: Sequence[Service]) -> list[list[Service]]:

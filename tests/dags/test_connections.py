@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from include.ingestion.errors import UsageError
-from include.stores.settings import LedgerSettings, S3Settings, SparkSettings
+from include.errors import UsageError
+from include.settings import LedgerSettings, S3Settings, SparkSettings
+from sluice.runtime import settings_from
+from sluice.services.airflow import connections as airflow_connections
+from sluice.services.environment import environment
+from sluice.services.state import State
 
 S3_EXTRA: dict[str, Any] = {"region_name": "eu-west-1", "service_config": {"s3": {"bucket_name": "lake"}}}
 
@@ -38,6 +43,21 @@ def test_a_connection_without_a_bucket_says_what_to_add() -> None:
 
     with pytest.raises(UsageError, match=r"names no bucket: add .*service_config"):
         s3_settings(connection("aws", extra={"region_name": "eu-west-1"}))
+
+
+def test_the_embedded_airflow_is_led_where_sluice_env_leads_a_client(tmp_path: Path) -> None:
+    from airflow.sdk import Connection
+
+    from dags.wiring.connections import ledger_settings, spark_settings
+    from plugins.landing.connection import s3_settings
+
+    state = State(tmp_path / "state")
+    where = settings_from(environment(state))
+    told = airflow_connections(state)
+    s3, ledger, spark = (
+        Connection.from_json(told[f"AIRFLOW_CONN_SLUICE_{name}"], conn_id=f"sluice_{name.lower()}") for name in ("S3", "LEDGER", "SPARK")
+    )
+    assert (s3_settings(s3), ledger_settings(ledger), spark_settings(spark)) == (where.s3, where.ledger, where.spark)
 
 
 def test_the_ledger_is_a_postgres_connection() -> None:
@@ -148,3 +168,20 @@ def test_a_connection_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch
     for name, ask in asked.items():
         with pytest.raises(UsageError, match=re.escape(said.format(name))):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("conn_type", "extra"),
+    [
+        ("mysql", {"sqlalchemy_query": {"local_infile": "1"}}),  # a server of one's own may then ask for any file of the worker
+        ("mysql", {"sqlalchemy_query": {"Read_Default_File": "/run/secrets/x"}}),
+        ("postgres", {"sqlalchemy_query": {"sslmode": "require", "passfile": "/run/secrets/x"}}),
+        ("sqlite", {}),
+        ("generic", {"sqlalchemy_scheme": "sqlite+pysqlite"}),
+    ],
+)
+def test_a_delivery_target_opens_no_file_of_the_worker(conn_type: str, extra: dict[str, Any]) -> None:
+    from dags.wiring.connections import target_url
+
+    with pytest.raises(UsageError, match="would read or write files of the worker"):
+        target_url(connection(conn_type, extra=extra, host="warehouse", schema="finance", login="me", password="secret"))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.feeds import FEEDS
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.errors import UsageError
+from include.domains import FEEDS
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.errors import UsageError
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

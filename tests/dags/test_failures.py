@@ -8,9 +8,11 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 
-from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, LeaseLost, SluiceError, UsageError
+from include.errors import EnvironmentFailure, FeedBusy, FeedPaused, LeaseLost, RuleViolated, SluiceError, UsageError
+from tests.unit.violations import VIOLATIONS, violated
 
 BUSY = FeedBusy("transactions", "sluice-ingest-1", 42)
 PAUSED = FeedPaused("transactions", "2026-11-21T03:00:00", "ann")
@@ -48,9 +50,9 @@ def test_a_task_is_skipped_where_there_is_nothing_to_repair_and_tried_again_wher
     from airflow.sdk.exceptions import AirflowSkipException
 
     from dags.wiring.defaults import ONLY_THE_ENVIRONMENT
-    from dags.wiring.failures import explained
+    from dags.wiring.failures import as_task_failure
 
-    with pytest.raises((AirflowSkipException, SluiceError)) as raised, explained(context(run_type)):
+    with pytest.raises((AirflowSkipException, SluiceError)) as raised, as_task_failure(context(run_type)):
         raise error
     if ends_as == "skipped":
         assert raised.type is AirflowSkipException
@@ -74,21 +76,36 @@ def test_a_time_out_is_not_tried_again() -> None:
 
 @pytest.mark.parametrize("error", [DOWN, REFUSED])
 def test_the_errors_sentence_is_a_line_of_the_log(error: SluiceError, caplog: pytest.LogCaptureFixture) -> None:
-    from dags.wiring.failures import explained
+    from dags.wiring.failures import as_task_failure
 
-    with pytest.raises(SluiceError), explained(context()):
+    with pytest.raises(SluiceError), as_task_failure(context()):
         raise error
     assert caplog.messages == [str(error)]
+
+
+@pytest.mark.parametrize("kind", VIOLATIONS, ids=lambda kind: kind.__name__)
+def test_a_violated_rule_of_the_ledger_is_a_sentence_and_is_not_tried_again(
+    kind: type[psycopg.IntegrityError], caplog: pytest.LogCaptureFixture
+) -> None:
+    from dags.wiring.defaults import ONLY_THE_ENVIRONMENT
+    from dags.wiring.failures import as_task_failure
+
+    with pytest.raises(RuleViolated) as raised, as_task_failure(context()):
+        raise violated(kind)
+    assert caplog.messages == [str(raised.value)]
+    assert f"a rule says no ({kind.__name__})" in caplog.text
+    assert "Ann" not in caplog.text
+    assert ONLY_THE_ENVIRONMENT.evaluate(raised.value, 1, 2).action.value == "fail"
 
 
 @pytest.mark.parametrize("error", [BUSY, PAUSED, LOST])
 def test_why_a_task_was_skipped_is_a_line_of_the_log_too(error: SluiceError, caplog: pytest.LogCaptureFixture) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from dags.wiring.failures import explained
+    from dags.wiring.failures import as_task_failure
 
     caplog.set_level(logging.INFO, "sluice")
-    with pytest.raises(AirflowSkipException) as skipped, explained(context()):
+    with pytest.raises(AirflowSkipException) as skipped, as_task_failure(context()):
         raise error
     assert caplog.messages == [str(skipped.value)]
     assert str(skipped.value).startswith(str(error))
@@ -111,13 +128,16 @@ def test_the_ledger_is_told_the_sentence_and_never_a_row(error: object, kept: st
         def record_failure(self, *what: str) -> None:
             told.append(what)
 
-        def let_go_of_run(self, spec: Any, run: str) -> None:
+        def release_run(self, spec: Any, run: str) -> None:
             told.append((spec.name, run))
 
-    monkeypatch.setattr(failures, "open_ledger", lambda: nullcontext(Ledger()))
+    ledger = Ledger()
+    monkeypatch.setattr(failures, "open_ledger", lambda: nullcontext(SimpleNamespace(admin=ledger, leases=ledger)))
     failures.record_failure("transactions", context(exception=error))
     run = "airflow:transactions_ingest:r1"
     assert told == [("transactions", run, "gate", kept), ("transactions", run)]
+    failures.record_failure("transactions", context(exception=error), releases=False)
+    assert told[2:] == [("transactions", run, "gate", kept)]
 
 
 def test_a_ledger_that_is_down_too_is_a_line_of_the_log_and_no_second_failure(

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.errors import UsageError
-from include.ingestion.run import Run
-from include.ingestion.steps.deliver import Delivered
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.errors import UsageError
+from include.files.undone import Undone
+from include.pipeline.deliver import Delivered
+from include.run import Run
 
 STARTED = dt.datetime(2026, 11, 21, 3, 0, tzinfo=dt.UTC)
 DEFAULTS = {"min_total": 50_000, "min_count": 80, "max_avg_cents": 2300, "min_female": 100, "top": 10, "bottom": 10}
@@ -71,3 +72,15 @@ def test_the_last_line_says_what_a_run_did(
 
     monkeypatch.setattr(ingest, "now", lambda: STARTED + dt.timedelta(seconds=5))
     assert ingest.summary(Run("r1", STARTED), {"registered": 2}, processed, published, Delivered(1, 3, 4)) == expected
+
+
+def test_the_last_line_names_what_could_not_be_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dags.wiring import ingest
+
+    monkeypatch.setattr(ingest, "now", lambda: STARTED)
+    undone = tuple(Undone(f"file {number}", number, STARTED, STARTED, "S3: no right") for number in (3, 4))
+    said = ingest.summary(Run("r1", STARTED), {"registered": 0}, None, None, Delivered(1, 0, 0, 3, 1, undone))
+    assert said == (
+        "r1: 0 registered; 1 batches and 0 files delivered, 0 files waiting; "
+        "2 not delivered and tried again (first: file 3 failed 3 times since 2026-11-21 03:00:00 UTC: S3: no right); 0.0 s"
+    )

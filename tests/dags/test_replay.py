@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.feeds import FEEDS
+from include.domains import FEEDS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -47,10 +47,10 @@ def test_a_file_of_another_feed_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     from types import SimpleNamespace
 
     from dags.wiring import replay
-    from include.ingestion.errors import UsageError
+    from include.errors import UsageError
 
     story = {"file": {"file_id": 7, "feed": "sales", "key": "landing/sales/a.csv"}}
-    monkeypatch.setattr(replay, "open_ledger", lambda: nullcontext(SimpleNamespace(file_story=lambda _: story)))
+    monkeypatch.setattr(replay, "open_ledger", lambda: nullcontext(SimpleNamespace(queries=SimpleNamespace(file_story=lambda _: story))))
     assert replay.file_named(["sales"], "a.csv") == ("sales", 7)
     assert replay.file_named(["customer", "sales"], "a.csv") == ("sales", 7)
     with pytest.raises(UsageError, match="is a file of sales, not of transactions"):

@@ -4,84 +4,58 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import requests
 
+from include.ledger import Ledger
+from sluice.main_job.airflow_api import ENDED, AirflowApi, poll
+
+__all__ = ["ENDED"]
+
 INGEST, FOLLOW = "transactions_ingest", "transactions_follow"
 STEPS = ("discover", "gate", "process", "publish", "deliver")
-ENDED = ("success", "failed")
+TASKS = (*STEPS, "undelivered")
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found | None], what: str, seconds: float = 120) -> Found:
-    """What `look` answers once that is something."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"{seconds:.0f} s passed and still not: {what}"
-        time.sleep(0.2)
+def until(probe: Callable[[], Found | None], what: str, seconds: float = 120) -> Found:
+    """What `probe` answers once that is something."""
+    found = poll(probe, seconds, 0.2)
+    assert found, f"{seconds:.0f} s passed and still not: {what}"
     return found
 
 
-class Airflow:
-    """A logged-in client."""
+def unused(ledger: Ledger) -> int:
+    """A number that no test before had, since each lands files after it; the same in every session that begins with nothing."""
+    found = ledger.row("select coalesce(max(file_id), 0) as newest from file")
+    assert found is not None
+    return int(found["newest"])
 
-    def __init__(self, services: Mapping[str, str]) -> None:
-        self._url = services["AIRFLOW_URL"]
-        login = {"username": services["AIRFLOW_USERNAME"], "password": services["AIRFLOW_PASSWORD"]}
-        token = requests.post(f"{self._url}/auth/token", json=login, timeout=30).json()["access_token"]
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def ask(self, method: str, path: str, **asked: Any) -> requests.Response:
-        return self._session.request(method, f"{self._url}/api/v2{path}", timeout=30, **asked)
+class Airflow(AirflowApi):
+    """With what only tests probe at."""
 
-    def get(self, path: str, **params: Any) -> Any:
-        answer = self.ask("GET", path, params=params)
-        assert answer.ok, answer.text
-        return answer.json()
+    def dags(self, **params: Any) -> list[str]:
+        return [dag["dag_id"] for dag in self.get("/dags", **params)["dags"]]
 
-    def dags(self) -> list[str]:
-        return [dag["dag_id"] for dag in self.get("/dags")["dags"]]
-
-    def pause(self, dag: str, *, paused: bool = True) -> None:
-        assert self.ask("PATCH", f"/dags/{dag}", json={"is_paused": paused}).ok
-
-    def ask_for_run(self, dag: str, conf: Mapping[str, Any]) -> requests.Response:
+    def ask_for_run(self, dag_id: str, conf: Mapping[str, object], **more: object) -> requests.Response:
         """Ask for a run that goes before any the clock or the watcher makes meanwhile."""
         before = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=10)
-        return self.ask("POST", f"/dags/{dag}/dagRuns", json={"logical_date": None, "run_after": before.isoformat(), "conf": dict(conf)})
-
-    def trigger(self, dag: str, **conf: Any) -> str:
-        """Trigger a run with params; its id."""
-        answer = self.ask_for_run(dag, conf)
-        assert answer.ok, answer.text
-        run: str = answer.json()["dag_run_id"]
-        return run
+        return super().ask_for_run(dag_id, conf, run_after=before.isoformat(), **more)
 
     def ended(self, dag: str, run: str, seconds: float = 120) -> str:
         """How a run ended."""
-
-        def state() -> str | None:
-            told: str = self.get(f"/dags/{dag}/dagRuns/{run}")["state"]
-            return told if told in ENDED else None
-
-        return until(state, f"{dag} {run} ended", seconds)
+        return self.await_end(dag, run, seconds)["state"]
 
     def run(self, dag: str, **conf: Any) -> str:
         """Trigger a run, see it end well, and leave the DAG paused; its id."""
         run = self.trigger(dag, **conf)
-        self.pause(dag, paused=False)
+        self.unpause(dag)
         assert self.ended(dag, run, 300) == "success"
         self.pause(dag)
         return run
-
-    def runs(self, dag: str) -> list[dict[str, Any]]:
-        """The newest runs, newest first."""
-        found: list[dict[str, Any]] = self.get(f"/dags/{dag}/dagRuns", order_by="-run_after", limit=20)["dag_runs"]
-        return found
 
     def woken_by(self, dag: str, run: str) -> list[str]:
         """What woke a run: the tasks that added an event, or `watcher`."""
@@ -97,15 +71,9 @@ class Airflow:
         """The state of each task; of a mapped one that of its last."""
         return {task["task_id"]: task["state"] for task in self.tasks(dag, run)}
 
-    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.get(f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
-        return found
-
-    def log(self, dag: str, run: str, task: str, attempt: int = 1) -> str:
-        """All that a task's log says, tracebacks and all; of a mapped task that of its first group."""
-        index = 0 if task.rpartition(".")[2] == "gate" else -1
-        path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}"
-        return json.dumps(self.get(path, map_index=index)["content"], ensure_ascii=False)
+    def log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1, map_index: int = -1) -> str:
+        """Of a mapped task the log of its first group."""
+        return super().log(dag_id, run_id, task_id, attempt, 0 if task_id.rpartition(".")[2] == "gate" else map_index)
 
     def handed_on(self, dag: str, run: str) -> str:
         """Every XCom of a run, as text."""

@@ -22,7 +22,7 @@ _QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-_PATIENCE_MS = 120_000
+_TIMEOUT_MS = 120_000
 
 
 def chromium() -> tuple[Path, dict[str, str]]:
@@ -92,7 +92,7 @@ def at_the_ui(services: Mapping[str, str]) -> Iterator[AirflowUI]:
         browser = playwright.chromium.launch(executable_path=binary, env={**environment}, args=[*_QUIET])
         try:
             page = browser.new_page(viewport={"width": 1400, "height": 1400}, locale="en-US", timezone_id="UTC")
-            page.set_default_timeout(_PATIENCE_MS)
+            page.set_default_timeout(_TIMEOUT_MS)
             yield AirflowUI(page, services)
         finally:
             browser.close()

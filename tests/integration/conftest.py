@@ -7,32 +7,27 @@ AWS_SECRET_ACCESS_KEY are; Spark is then one of the test's own process, since th
 
 from __future__ import annotations
 
-import fcntl
-import itertools
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 
-from sluice.runtime import new_id
 from sluice.services.catalogue import all_services, without_airflow
 from sluice.services.environment import environment
-from sluice.services.postgres import SUPERUSER, Postgres, connect
+from sluice.services.postgres import Postgres
 from sluice.services.s3proxy import S3Proxy
-from sluice.services.state import LEDGER_USER, PROJECT, State
-from sluice.services.supervisor import bring_up, take_down
+from sluice.services.state import State
+from tests.conftest import STATE
 from tests.integration.market import market
 from tests.integration.shop import shop
+from tests.integration.snapshots import begin, snapshots
+from tests.integration.stack import REUSED, bring_up_once, own_database
 from tests.integration.trade import trade
-from tests.integration.world import world
+from tests.integration.world import where, world
 
-__all__ = ["market", "shop", "trade", "world"]
+__all__ = ["begin", "market", "shop", "snapshots", "trade", "where", "world"]
 
-REUSED = os.environ.get("SLUICE_TEST_STATE")
 ANOTHER_S3 = (
     {
         "AWS_ENDPOINT_URL_S3": os.environ["SLUICE_TEST_S3"],
@@ -46,91 +41,48 @@ ANOTHER_S3 = (
 
 
 @pytest.fixture(scope="session")
-def state() -> Iterator[State]:
+def state(pytestconfig: pytest.Config) -> State:
     """The state directory of the tests."""
-    if REUSED:
-        yield from _told_to_the_command(State(Path(REUSED).resolve()))
-        return
-    with _folder_of_this_session() as folder:
-        state = State(folder)
-        take_down(state, all_services(state))  # what a killed test session left
-        shutil.rmtree(state.root, ignore_errors=True)
-        yield from _told_to_the_command(state)
-        take_down(state, all_services(state))
+    return State(Path(REUSED).resolve() if REUSED else pytestconfig.stash[STATE])
 
 
-def _told_to_the_command(state: State) -> Iterator[State]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLUICE_STATE", str(state.root))
-        yield state
-
-
-@contextmanager
-def _folder_of_this_session() -> Iterator[Path]:
-    """`.sluice/test`; while other sessions have that, `.sluice/test-2` and so on."""
-    folder = PROJECT / ".sluice"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for name in itertools.chain(["test"], map("test-{}".format, itertools.count(2))):
-        with (folder / f"{name}.lock").open("w") as lock:
-            if _locked(lock):
-                yield folder / name
-                return
-
-
-def _locked(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+@pytest.fixture(autouse=True)
+def state_for_the_command(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_STATE", str(state.root))
 
 
 @pytest.fixture(scope="session")
 def services(state: State) -> dict[str, str]:
-    """Running services, as the variables that `sluice env` prints. Tests that restart services keep it current."""
-    bring_up(state, (Postgres(state),) if ANOTHER_S3 else without_airflow(state))
+    """Running services, as the variables that `sluice env` prints."""
+    bring_up_once(state, (Postgres(state),) if ANOTHER_S3 else without_airflow(state))
     return environment(state) | ANOTHER_S3
 
 
 @pytest.fixture(scope="session")
 def with_airflow(services: dict[str, str], state: State) -> dict[str, str]:
-    """Airflow too. Tests that want it come last, so that it does not take its share of the machine from all others."""
+    """Airflow too."""
     assert services
     if ANOTHER_S3:
         pytest.skip("the embedded Airflow knows the embedded store alone")
-    bring_up(state, all_services(state))
+    bring_up_once(state, all_services(state))
     return environment(state)
 
 
 @pytest.fixture(scope="session")
 def stores(state: State) -> dict[str, str]:
     """PostgreSQL and S3 alone, for tests that need no others."""
-    bring_up(state, (Postgres(state),) if ANOTHER_S3 else (Postgres(state), S3Proxy(state)))
+    bring_up_once(state, (Postgres(state),) if ANOTHER_S3 else (Postgres(state), S3Proxy(state)))
     return environment(state) | ANOTHER_S3
 
 
 @pytest.fixture(scope="session")
 def database(stores: dict[str, str], state: State) -> Iterator[str]:
-    """The database of this session's tests, one ledger at a time: a feed's results lie in a schema of a fixed name."""
+    """The database of this process's tests."""
     assert stores
-    name = f"test_{new_id()}"
-    with connect(state, "postgres", SUPERUSER, autocommit=True) as connection:
-        connection.execute(f"create database {name} owner {LEDGER_USER}".encode())
-    yield name
-    if REUSED:
-        with connect(state, "postgres", SUPERUSER, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)".encode())
+    yield from own_database(state)
 
 
 @pytest.fixture(scope="module")
 def apart(services: dict[str, str], database: str) -> dict[str, str]:
-    """Running services with the database of this session's tests in place of the ledger's."""
+    """Running services with the database of this process's tests in place of the ledger's."""
     return services | {"PGDATABASE": database}
-
-
-@pytest.fixture
-def own_services(services: dict[str, str]) -> dict[str, str]:
-    """Services that a test may kill."""
-    if REUSED or ANOTHER_S3:
-        pytest.skip("services that a developer uses are not killed")
-    return services

@@ -17,16 +17,18 @@ from typing import Any
 
 import pytest
 
-from include.feeds import feed_named
-from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import Ports
-from include.ingestion.reconcile.look import Scope
-from include.ingestion.reconcile.reconcile import Reconciled, reconcile
-from include.ingestion.run import Run
-from include.stores.ledger import PostgresLedger
+from include.domains import auditor_of, feed_named
+from include.ledger import Ledger
+from include.pipeline.ports import Ports
+from include.pipeline.run import Progress, ingest_once, until_empty
+from include.reconcile.context import Scope
+from include.reconcile.reconcile import Reconciled, reconcile
+from include.run import Run
 from sluice.runtime import Settings, new_id, now, open_ports
+from sluice.services.state import State
 from tests import naive_finance as naive
-from tests.integration.world import fresh, run_sluice
+from tests.integration.command import run_sluice
+from tests.integration.world import fresh
 
 DAY = dt.date(2026, 4, 1)
 NOON = dt.datetime(2026, 4, 1, 12, tzinfo=dt.UTC)
@@ -54,7 +56,7 @@ class Market:
         job = opened[naive.STOCKS].job
         self.ports: dict[str, Ports] = {feed: dataclasses.replace(ports, job=job) for feed, ports in opened.items()}
         self.store = opened[naive.STOCKS].store
-        self.ledger: PostgresLedger = opened[naive.STOCKS].ledger  # type: ignore[assignment]
+        self.ledger: Ledger = opened[naive.STOCKS].ledger
         self.landed: dict[str, Mapping[int, naive.Row]] = {}
         self.choices: dict[str, str] = {}
 
@@ -86,7 +88,7 @@ class Market:
             until_empty(self.ports[feed], feed_named(feed), self.run(feed), Progress())
 
     def reconcile(self, feed: str, **scope: Any) -> Reconciled:
-        return reconcile(self.ports[feed], feed_named(feed), self.run(feed), Scope(**scope))
+        return reconcile(self.ports[feed], auditor_of(feed_named(feed), self.ports[feed]), feed_named(feed), self.run(feed), Scope(**scope))
 
     def live_through(self, stream: Sequence[tuple[str, Sequence[naive.Row]]], dice: random.Random) -> None:
         """Land files, with runs of any feed in between."""
@@ -192,9 +194,9 @@ def milliseconds(at: dt.datetime) -> Any:
 
 
 @pytest.fixture
-def market(services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
+def market(state: State, services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
     """A fresh ledger and a fresh bucket."""
-    with fresh(services, database, monkeypatch) as where, ExitStack() as stack:
-        made = Market(where, stack)
+    with ExitStack() as stack:
+        made = Market(fresh(state, services, database, monkeypatch), stack)
         yield made
         print(*made.said, sep="\n")

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from include.feeds.transactions.contract import TRANSACTIONS
-from include.ingestion.file import ObjectRef
-from include.stores.open import ledger_connection, s3_client
-from include.stores.s3 import S3Store
+from include.clients import ledger_connection, s3_client
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.files.file import ObjectRef
+from include.storage.s3 import S3Store
 from sluice.produce.producer import Pace, produce
 from sluice.produce.sources import source
 from sluice.runtime import now, settings
@@ -30,7 +30,7 @@ def die() -> NoReturn:
     raise AssertionError
 
 
-class MortalStore(S3Store):
+class FaultInjectingStore(S3Store):
     """The real store, around whose puts a producer may die."""
 
     def __init__(self, client: Any, at: Callable[[str], None]) -> None:
@@ -55,14 +55,14 @@ def run(location: str, rows: int, at: Callable[[str], None]) -> None:
     with ledger_connection(where.ledger) as ledger:
         produce(
             source(location),
-            MortalStore(s3_client(where.s3), at),
+            FaultInjectingStore(s3_client(where.s3), at),
             ledger,
             bucket=where.s3.bucket,
             prefix=PREFIX,
-            contract=TRANSACTIONS,
+            contract=TRANSACTIONS.contract,
             holder=f"mortal {os.getpid()}",
             clock=clock,
-            say=lambda line: at("landed") if line.startswith("landing/") else None,
+            log=lambda line: at("landed") if line.startswith("landing/") else None,
             pace=Pace(rows, every=0),
         )
 

@@ -7,22 +7,22 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.run import Run
-from include.ingestion.steps.discover import discover
-from include.ingestion.steps.gate import gate
-from include.stores.ledger import PostgresLedger
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.ledger import Ledger
+from include.pipeline.discover import discover
+from include.pipeline.gate import gate
+from include.run import Run
 from sluice.runtime import new_id, now, open_ports, settings_from
 from sluice.services.state import State
 from spark_jobs import session
 from tests.integration.airflow import INGEST
+from tests.integration.command import run_sluice
 from tests.integration.test_airflow import Scheduled, airflow, drain, scheduled
-from tests.integration.world import HEADER, row, run_sluice
+from tests.integration.world import HEADER, row
 
 __all__ = ["airflow", "scheduled"]
 
@@ -90,26 +90,28 @@ def planted(scheduled: Scheduled, services: dict[str, str], state: State) -> Ite
 
 
 @contextmanager
-def refusing(ledger: PostgresLedger, table: str, event: str, body: str) -> Iterator[None]:
+def refusing(ledger: Ledger, table: str, event: str, body: str) -> Iterator[None]:
     """A table that refuses, in words that quote what it was given."""
-    ledger.connection.execute("create table if not exists canary_once (value text primary key)")
+    ledger.session.connection.execute("create table if not exists canary_once (value text primary key)")
     made = f"create or replace function canary_refuses() returns trigger language plpgsql as $$ begin {body} return new; end $$"
-    ledger.connection.execute(made.encode())
-    ledger.connection.execute(f"drop trigger if exists canary on {table}".encode())  # of a session that was killed
-    ledger.connection.execute(f"create trigger canary before {event} on {table} for each row execute function canary_refuses()".encode())
+    ledger.session.connection.execute(made.encode())
+    ledger.session.connection.execute(f"drop trigger if exists canary on {table}".encode())  # of a session that was killed
+    ledger.session.connection.execute(
+        f"create trigger canary before {event} on {table} for each row execute function canary_refuses()".encode()
+    )
     try:
         yield
     finally:
-        ledger.connection.execute(f"drop trigger canary on {table}".encode())
-        ledger.connection.execute("drop table canary_once")
+        ledger.session.connection.execute(f"drop trigger canary on {table}".encode())
+        ledger.session.connection.execute("drop table canary_once")
 
 
-def test_no_log_of_a_full_run_with_failures_holds_a_secret_or_a_value_of_a_row(planted: Planted, tmp_path: Path) -> None:
+def test_no_log_of_a_full_run_with_failures_holds_a_secret_or_a_value_of_a_row(planted: Planted) -> None:
     ledger = planted.scheduled.ledger
     rows_of_all_kinds(planted)
     postgresql_refuses(planted, ledger)
     spark_fails(planted)
-    a_reference_is_refused(planted, tmp_path)
+    a_reference_is_refused(planted)
     the_command_goes_over_it(planted)
     services_refuse(planted)
 
@@ -151,18 +153,19 @@ def rows_of_all_kinds(planted: Planted) -> None:
     assert states == ["published", "quarantined", "quarantined", "quarantined", "published"]  # in the order of their keys
 
 
-def postgresql_refuses(planted: Planted, ledger: PostgresLedger) -> None:
+def postgresql_refuses(planted: Planted, ledger: Ledger) -> None:
     """The gate's verdict, and then the publication, in words that quote the row: by a message, and by a key that is there already."""
     landed = [planted.land("refusing.csv", HEADER + planted.row("gate") * 3)]
-    with refusing(ledger, "file", "update of touched", "raise exception 'no % here', new.touched using detail = new.touched;"):
-        run = planted.airflow_runs(INGEST, "failed", **LOW)
-    assert "RaiseException at session.py" in planted.scheduled.airflow.log(INGEST, run, "gate")
+    said = "raise exception 'no % here', new.touched_values using detail = new.touched_values;"
+    with refusing(ledger, "file", "update of touched_values", said):
+        run = planted.airflow_runs(INGEST, "success", **LOW)
+    assert "PostgreSQL refuses it: RaiseException (P0001)" in planted.scheduled.airflow.log(INGEST, run, "gate")
     rest_no_more(planted)
     twice = "insert into canary_once values (new.merchant_id), (new.merchant_id);"
     with refusing(ledger, "merchant_transaction_counts", "insert", twice):
         run = planted.airflow_runs(INGEST, "failed", **LOW)
         planted.sluice("ingest", "transactions", check=None)
-    assert "UniqueViolation at session.py" in planted.scheduled.airflow.log(INGEST, run, "publish")
+    assert "PostgreSQL refuses it: UniqueViolation (23505)" in planted.scheduled.airflow.log(INGEST, run, "publish")
     go_on(planted, landed)
 
 
@@ -176,7 +179,7 @@ def spark_fails(planted: Planted) -> None:
         assert found.token is not None
         for group in found.groups:
             gate(ports, TRANSACTIONS, run, found.token, group.file_ids)
-        ports.ledger.let_go(TRANSACTIONS, found.token)
+        ports.ledger.leases.release(TRANSACTIONS, found.token)
     (bronze,) = planted.scheduled.ledger.rows("select bronze from file where key = any(%s)", (landed,))
     (ref,) = bronze["bronze"]
     whole = planted.scheduled.store.read_bytes(planted.scheduled.bucket, ref["key"])
@@ -196,7 +199,7 @@ def spark_fails(planted: Planted) -> None:
         lambda: spark.range(3).mapInArrow(fails, "id long").toArrow(),
         lambda: spark.range(3).selectExpr(f"cast(concat('{canary}', id) as int) as n").toArrow(),
     ):
-        with pytest.raises(Exception, match="Spark") as failed, session.translated(where.spark):
+        with pytest.raises(Exception, match="Spark") as failed, session.map_driver_errors(where.spark):
             query()
         planted.spoken.append(str(failed.value))
 
@@ -212,12 +215,14 @@ def go_on(planted: Planted, landed: list[str]) -> None:
     assert {file["state"] for file in planted.scheduled.finished(landed)} == {"published"}
 
 
-def a_reference_is_refused(planted: Planted, folder: Path) -> None:
+def a_reference_is_refused(planted: Planted) -> None:
     unfit = REFERENCE + f"'C{planted.value}','M{planted.value}',w{planted.value},es_food,0\n" * 3
     for name, content in (("unfit.csv", unfit), ("headless.csv", unfit.removeprefix(REFERENCE))):
-        (folder / name).write_text(content)
-        planted.airflow_runs("transactions_reference", "failed", source=str(folder / name))
-        planted.sluice("reference", "load", str(folder / name), check=None)
+        read = planted.state.folder("input") / name
+        read.write_text(content)
+        planted.airflow_runs("transactions_reference", "failed", source=name)
+        planted.sluice("reference", "load", str(read), check=None)
+        read.unlink()
 
 
 def the_command_goes_over_it(planted: Planted) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -13,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from include.feeds.parquet import parquet_table
-from include.ingestion import keys
+from include.files import keys
+from include.storage.parquet import parquet_table
 from sluice.runtime import now
 from tests import naive_sales as naive
-from tests.integration.airflow import Airflow, until
+from tests.integration.airflow import Airflow, until, unused
 from tests.integration.shop import as_csv, what_is_published, what_should_be
 from tests.integration.test_airflow import FINISHED, Scheduled, airflow, nothing_runs, scheduled
 from tests.integration.test_airflow_backfill import backfilled, past_dates
@@ -25,7 +24,7 @@ from tests.integration.test_airflow_backfill import backfilled, past_dates
 __all__ = ["airflow", "scheduled"]  # fixtures
 
 FACTS, DIMENSIONS, MARTS, DAILY, REPLAY = "sales_ingest", "dimensions_ingest", "sales_marts", "sales_daily", "sales_replay"
-RAN = dict.fromkeys(("discover", "gate", "process", "publish", "deliver"), "success")
+RAN = dict.fromkeys(("discover", "gate", "process", "publish", "deliver"), "success") | {"undelivered": "skipped"}
 NOTHING_NEW = RAN | dict.fromkeys(("gate", "process", "publish"), "skipped")
 MONTH = dt.date(2026, 3, 1)
 
@@ -36,7 +35,7 @@ class Trading:
     def __init__(self, scheduled: Scheduled) -> None:
         self.airflow: Airflow = scheduled.airflow
         self.ledger, self.store, self.bucket, self.mark = scheduled.ledger, scheduled.store, scheduled.bucket, scheduled.mark
-        self.keys = range(first := random.randrange(10**6, 10**12) * 10, first + 10)
+        self.keys = range(first := 10**6 + unused(scheduled.ledger) * 10, first + 10)
         self.sugar = f"sugar {self.mark}"
         self.landed: dict[str, list[Sequence[naive.Row]]] = defaultdict(list)
 
@@ -109,7 +108,7 @@ class Trading:
 
     def set_of(self, mart: str, is_own: Callable[[Mapping[str, Any]], bool]) -> list[dict[str, Any]]:
         """This shop's rows of a finished set, as its readers find them."""
-        named = json.loads(self.store.read_bytes(self.bucket, keys.finished_sets("sales")))["objects"][mart]
+        named = json.loads(self.store.read_bytes(self.bucket, keys.snapshots_index("sales")))["objects"][mart]
         tables = [parquet_table(self.store.read_bytes(self.bucket, ref["key"], ref["etag"])) for ref in named]
         return [row for table in tables for row in table.to_pylist() if is_own(row)]
 
@@ -179,13 +178,13 @@ def test_a_history_through_the_dags_ends_in_the_naive_evaluations_cells_and_the_
 
 def as_of(shop: Trading) -> int:
     """The batch that the finished sets are as of."""
-    batch: int = json.loads(shop.store.read_bytes(shop.bucket, keys.finished_sets("sales")))["batch"]
+    batch: int = json.loads(shop.store.read_bytes(shop.bucket, keys.snapshots_index("sales")))["batch"]
     return batch
 
 
 def fixed_from_the_ui(shop: Trading, file_id: int, row: naive.Row) -> str:
     """Replay a quarantined customers file with another one in its place, after a look at the plan; the key of what stands in for it."""
-    fixed = f"desk/{shop.mark}.csv"
+    fixed = f"fixes/customer/replacement=desk/{shop.mark}.csv"
     shop.store.put(shop.bucket, fixed, as_csv("customer", [row]))
     asked = {"file": str(file_id), "fixed": f"s3://{shop.bucket}/{fixed}", "why": "it was empty"}
     dry = shop.airflow.run(REPLAY, **asked)
@@ -200,7 +199,7 @@ def fixed_from_the_ui(shop: Trading, file_id: int, row: naive.Row) -> str:
 
 
 def test_a_past_date_is_backfilled_dimensions_first_and_is_equal_when_it_is_evaluated_once_more(trading: Trading) -> None:
-    shop, airflow, (day,) = trading, trading.airflow, past_dates(1)
+    shop, airflow, (day,) = trading, trading.airflow, past_dates(trading.ledger, 1)
     sold = [shop.fact(1, 3, "5.00", day), shop.fact(1, 3, "6.00", day)]
     landed = shop.land("sales", "a.csv", *sold, date=day), shop.land("product", "p.csv", shop.product("5.00"), date=day)
     airflow.pause(DAILY, paused=False)

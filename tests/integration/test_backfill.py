@@ -18,16 +18,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.ingestion.feed import FeedSpec, OnQuarantine
-from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.past.backfill import DateHeld, ingest_date, reprocess, verify_date
-from include.ingestion.past.comparison import Comparison, Kind, ReplayDiffers
-from include.ingestion.past.outcome import Change
+from include.backfill.backfill import DateHeld, ingest_date, reprocess, verify_date
+from include.backfill.comparison import Comparison, Kind, ReplayDiffers
+from include.backfill.history import History
+from include.domains import auditor_of
+from include.domains.transactions.queries import newest_published_seq
+from include.feed import FeedSpec, OnQuarantine
+from include.files.outcome import Change
+from include.pipeline.run import Progress, ingest_once, until_empty
 from sluice.runtime import open_ports
 from tests import naive
+from tests.integration.snapshots import Begin
 from tests.integration.world import HEADER, SMALL, World, row
 
 DAYS = [dt.date(2026, 11, day) for day in (1, 2, 3, 4)]
+Past = tuple[World, dict[str, list[naive.Row]]]
+"""What was published, and the rows of its files by key."""
 
 
 def folder(day: dt.date) -> str:
@@ -102,7 +108,7 @@ def expected_changes(
 def test_dates_asked_for_together_are_registered_in_date_order_whichever_run_works_first(world: World) -> None:
     land(world, two_files_a_day(DAYS))
     for day in reversed(DAYS[:3]):
-        world.ledger.ask_for_date(world.spec, world.run(), day)
+        History(world.ledger.session).request_date(world.spec, world.run(), day)
     for day in (DAYS[1], DAYS[2], DAYS[0]):
         files = ingest_date(world.ports, world.spec, world.run(), day, Progress())
         assert [kept.file.date for kept in files] == [day, day]
@@ -110,7 +116,7 @@ def test_dates_asked_for_together_are_registered_in_date_order_whichever_run_wor
         (seq, f"{folder(day)}chunk_{n}.csv") for seq, (day, n) in enumerate(((d, n) for d in DAYS[:3] for n in (1, 2)), start=1)
     ]
     assert {file["state"] for file in world.files()} == {"published"}
-    assert world.ledger.asked_dates(world.spec) == []
+    assert History(world.ledger.session).requested_dates(world.spec) == []
 
 
 def test_the_files_of_a_date_are_found_at_any_depth_and_by_their_last_modification(world: World) -> None:
@@ -134,9 +140,9 @@ def test_a_date_that_is_ingested_is_left_alone_and_one_without_files_says_so(wor
     world.drain()
     with nothing_changes(world):
         files = ingest_date(world.ports, world.spec, world.run(), DAYS[1], Progress())
-        said = verify_date(world.ports, world.spec, world.run(), DAYS[1])
+        said = verify_date(world.ports, auditor_of(world.spec, world.ports), world.spec, world.run(), DAYS[1])
         assert ingest_date(world.ports, world.spec, world.run(), DAYS[3], Progress()) == []
-        nothing = verify_date(world.ports, world.spec, world.run(), DAYS[3])
+        nothing = verify_date(world.ports, auditor_of(world.spec, world.ports), world.spec, world.run(), DAYS[3])
     assert [kept.file.seq for kept in files] == [3, 4]
     assert said == "transactions dt=2026-11-02: 2 files (2 published); 80 lines = 80 accepted + 0 rejected"
     assert nothing == "transactions dt=2026-11-04: no files, nothing to do"
@@ -165,7 +171,7 @@ def test_backfills_and_ingest_at_once_publish_everything_once(world: World) -> N
     works = [lambda ports, day=day: ingest_date(ports, world.spec, world.run(), day, Progress()) for day in (*DAYS, *DAYS)]
     works.append(lambda ports: until_empty(ports, world.spec, world.run(), Progress()))
     for day in DAYS:
-        world.ledger.ask_for_date(world.spec, world.run(), day)
+        History(world.ledger.session).request_date(world.spec, world.run(), day)
     threads = [threading.Thread(target=at_once, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
@@ -179,8 +185,13 @@ def test_backfills_and_ingest_at_once_publish_everything_once(world: World) -> N
 
 
 @pytest.fixture
-def published(world: World) -> dict[str, list[naive.Row]]:
+def past(begin: Begin) -> Iterator[Past]:
     """Two files a day of three days in batches of two, which straddle the days; a refused and a repeated file among them."""
+    with begin(World, live_through) as lived:
+        yield lived
+
+
+def live_through(world: World) -> dict[str, list[naive.Row]]:
     files = two_files_a_day()
     world.land(folder(DAYS[0]) + "chunk_0.csv", content(rows_of(1, 8)) + row(amount="x") * 2)  # 20 % rejected
     land(world, files)
@@ -193,9 +204,8 @@ def in_seq_order(world: World, published: Mapping[str, list[naive.Row]]) -> list
     return [(file["seq"], published[file["key"]]) for file in world.files() if file["state"] == "published"]
 
 
-def test_what_is_evaluated_once_more_is_equal_and_leaves_nothing_but_its_certificates(
-    world: World, published: dict[str, list[naive.Row]]
-) -> None:
+def test_what_is_evaluated_once_more_is_equal_and_leaves_nothing_but_its_certificates(past: Past) -> None:
+    world, _ = past
     with nothing_changes(world):
         compared = compare(world, DAYS[0], DAYS[2])
     assert {file["state"] for file in world.files()} == {"published", "quarantined", "duplicate"}
@@ -212,7 +222,9 @@ def test_what_is_evaluated_once_more_is_equal_and_leaves_nothing_but_its_certifi
     assert sum(sum(file.found.values()) for file in compared.files) == len(world.detected()) > 3
     assert compared.changes == ()
     rows = world.ledger.rows("select * from backfill_certificate order by date")
-    assert [(one["date"], one["verdict"], one["different"], one["given"]) for one in rows] == [(day, "equal", 0, {}) for day in DAYS[:3]]
+    assert [(one["date"], one["verdict"], one["different"], one["overrides"]) for one in rows] == [
+        (day, "equal", 0, {}) for day in DAYS[:3]
+    ]
     assert sorted(world.keys("certificates/")) == sorted(one["key"] + ending for one in rows for ending in (".json", ".md"))
     said = json.loads(world.store.read_bytes(world.bucket, rows[1]["key"] + ".json"))
     assert [file["verdict"] for file in said["files"]] == [
@@ -221,39 +233,38 @@ def test_what_is_evaluated_once_more_is_equal_and_leaves_nothing_but_its_certifi
     ]
     assert any(file["date"] != DAYS[1].isoformat() for file in said["files"]), "a batch is compared whole"
     assert not any("C1" in line or "M1" in line for line in world.said), "values of rows are shown"
-    assert published
 
 
-def test_a_repeated_comparison_of_the_same_run_replaces_its_certificate(world: World, published: dict[str, list[naive.Row]]) -> None:
+def test_a_repeated_comparison_of_the_same_run_replaces_its_certificate(past: Past) -> None:
+    world, _ = past
     run = world.run()
     for _ in range(2):
         reprocess(world.ports, world.spec, run, DAYS[0], DAYS[0], {})
     assert world.ledger.row("select count(*) as n from backfill_certificate") == {"n": 1}
     assert len(world.keys("certificates/")) == 2
-    assert published
 
 
 @pytest.mark.parametrize("given", [{"min_count": 5}, {"max_avg_cents": 3500, "min_count": 2}, {"min_female": 0}, {"min_female": 9}])
 @pytest.mark.parametrize("first", [0, 1, 2])
 def test_other_thresholds_name_exactly_the_findings_that_they_would_change_and_publish_nothing(
-    world: World, published: dict[str, list[naive.Row]], given: dict[str, int], first: int
+    past: Past, given: dict[str, int], first: int
 ) -> None:
+    world, published = past
     files = in_seq_order(world, published)
     with nothing_changes(world):
         compared = compare(world, DAYS[first], DAYS[2], **given)
     since = min(file.kept.file.seq for file in compared.files if file.batch)
     expected = expected_changes(files, SMALL, SMALL | given, since)
     assert list(compared.changes) == expected
-    touched = {seq for change in expected for seq in (change.was, change.now)}
-    assert {file.kept.file.seq for file in compared.files if file.kind is Kind.CHANGED} == touched - {None}
+    seqs = {seq for change in expected for seq in (change.was, change.now)}
+    assert {file.kept.file.seq for file in compared.files if file.kind is Kind.CHANGED} == seqs - {None}
     assert compared.count(Kind.DIFFERENT) == 0
     assert {one["verdict"] for one in world.ledger.rows("select verdict from backfill_certificate")} <= {"changed", "equal"}
-    assert world.ledger.row("select given from backfill_certificate limit 1") == {"given": given}
+    assert world.ledger.row("select overrides from backfill_certificate limit 1") == {"overrides": given}
 
 
-def test_a_changed_rule_names_the_first_row_and_every_finding_that_it_would_change(
-    world: World, published: dict[str, list[naive.Row]]
-) -> None:
+def test_a_changed_rule_names_the_first_row_and_every_finding_that_it_would_change(past: Past) -> None:
+    world, published = past
     columns = tuple(
         dataclasses.replace(column, matches=r"[0-9]{1,9}\.(50|99|00)") if column.name == "amount" else column
         for column in world.spec.contract.columns
@@ -277,9 +288,8 @@ def test_a_changed_rule_names_the_first_row_and_every_finding_that_it_would_chan
     assert {change.key for change in raised.value.comparison.changes} == differing
 
 
-def test_a_looser_rule_names_the_refused_file_that_it_would_accept_and_what_would_be_found_then(
-    world: World, published: dict[str, list[naive.Row]]
-) -> None:
+def test_a_looser_rule_names_the_refused_file_that_it_would_accept_and_what_would_be_found_then(past: Past) -> None:
+    world, published = past
     looser = dataclasses.replace(world.spec, contract=dataclasses.replace(world.spec.contract, tolerance=Fraction(1, 2)))
     with nothing_changes(world), pytest.raises(ReplayDiffers, match="would be accepted now with 8 rows") as raised:
         compare(world, DAYS[0], DAYS[2], looser)
@@ -306,7 +316,8 @@ def rewrite(world: World, key: str, column: str, at: int, value: object) -> None
     world.store.put(world.bucket, key, body.getvalue())
 
 
-def test_a_tampered_bronze_row_is_the_first_that_differs(world: World, published: dict[str, list[naive.Row]]) -> None:
+def test_a_tampered_bronze_row_is_the_first_that_differs(past: Past) -> None:
+    world, _ = past
     file = world.file(folder(DAYS[1]) + "chunk_1.csv")
     rewrite(world, file["bronze"][0]["key"], "amount_cents", 4, 1)
     with nothing_changes(world), pytest.raises(ReplayDiffers) as raised:
@@ -323,31 +334,29 @@ def test_a_tampered_bronze_row_is_the_first_that_differs(world: World, published
         "different",
         f"seq {file['seq']}: bronze row 5 (line 6): column amount_cents",
     )
-    assert published
 
 
-def test_a_tampered_row_of_state_is_the_first_that_differs_and_does_not_hide_in_later_files(
-    world: World, published: dict[str, list[naive.Row]]
-) -> None:
+def test_a_tampered_row_of_state_is_the_first_that_differs_and_does_not_hide_in_later_files(past: Past) -> None:
+    world, _ = past
     (manifest,) = (row["manifest"] for row in world.ledger.rows("select manifest from batch order by batch limit 1"))
     rewrite(world, manifest["objects"]["partials"]["key"], "cents", 2, 12345)
     with pytest.raises(ReplayDiffers, match=r"partial aggregate [0-9]+: column cents") as raised:
         compare(world, DAYS[0], DAYS[2])
     assert raised.value.comparison.count(Kind.DIFFERENT) == 1
-    assert published
 
 
 def tamper_with_a_detection(world: World) -> dict[str, Any]:
     """Another customer in the first detection of one; how it was."""
     (detection,) = world.ledger.rows("select * from detection where customer_name is not null order by number limit 1")
     with world.ledger.transaction() as cursor:
-        cursor.execute("alter table detection disable trigger detection_kept")
+        cursor.execute("alter table detection disable trigger detection_immutable")
         cursor.execute("update detection set customer_name = 'C999' where number = %s", (detection["number"],))
-        cursor.execute("alter table detection enable trigger detection_kept")
+        cursor.execute("alter table detection enable trigger detection_immutable")
     return detection
 
 
-def test_a_tampered_detection_is_named_by_its_number(world: World, published: dict[str, list[naive.Row]]) -> None:
+def test_a_tampered_detection_is_named_by_its_number(past: Past) -> None:
+    world, _ = past
     detection = tamper_with_a_detection(world)
     with nothing_changes(world), pytest.raises(ReplayDiffers) as raised:
         compare(world, DAYS[0], DAYS[2])
@@ -359,19 +368,19 @@ def test_a_tampered_detection_is_named_by_its_number(world: World, published: di
     said = [file.difference.where for file in raised.value.comparison.files if file.difference]
     assert len(said) == 1
     assert f"seq {detection['seq']}" in said[0]
-    assert published
 
 
-def test_a_file_whose_bytes_are_gone_is_compared_on_its_recorded_rows(world: World, published: dict[str, list[naive.Row]]) -> None:
+def test_a_file_whose_bytes_are_gone_is_compared_on_its_recorded_rows(past: Past) -> None:
+    world, _ = past
     key = folder(DAYS[1]) + "chunk_1.csv"
     world.store.delete(world.bucket, key)
     compared = compare(world, DAYS[1], DAYS[1])
     (file,) = [file for file in compared.files if file.kept.file.key == key]
     assert (file.kind, file.note) == (Kind.EQUAL, "its bytes are gone: the recorded bronze was taken")
-    assert published
 
 
-def test_a_comparison_beside_a_live_ingest_disturbs_neither(world: World, published: dict[str, list[naive.Row]]) -> None:
+def test_a_comparison_beside_a_live_ingest_disturbs_neither(past: Past) -> None:
+    world, _ = past
     for n in range(4):
         world.land(f"{folder(DAYS[3])}live_{n}.csv", content(rows_of(90 + n), 50 + n))
     failed: list[BaseException] = []
@@ -379,7 +388,7 @@ def test_a_comparison_beside_a_live_ingest_disturbs_neither(world: World, publis
     def live() -> None:
         try:
             with open_ports(world.where, world.spec, world.said.append) as ports:
-                while ports.ledger.newest_published_seq("transactions") < 12:  # type: ignore[attr-defined]
+                while newest_published_seq(ports.ledger.session, "transactions") < 12:  # type: ignore[attr-defined]
                     ingest_once(ports, world.spec, world.run(max_files=1), Progress())
         except BaseException as error:  # noqa: BLE001 (told below)
             failed.append(error)
@@ -391,7 +400,6 @@ def test_a_comparison_beside_a_live_ingest_disturbs_neither(world: World, publis
     assert failed == []
     assert compared.kind is Kind.EQUAL
     assert {file["state"] for file in world.files() if "live" in file["key"]} == {"published"}
-    assert published
 
 
 def test_the_command_ingests_verifies_and_compares(world: World) -> None:
@@ -413,7 +421,8 @@ def test_the_command_ingests_verifies_and_compares(world: World) -> None:
     assert "give reprocess too" in misused.stderr
 
 
-def test_the_command_ends_with_1_and_names_what_differs(world: World, published: dict[str, list[naive.Row]]) -> None:
+def test_the_command_ends_with_1_and_names_what_differs(past: Past) -> None:
+    world, _ = past
     tamper_with_a_detection(world)
     ended = world.sluice("backfill", "transactions", "--from", "2026-11-01", "--to", "2026-11-03", "--reprocess", check=1)
     assert "1 of 8 files are not as they were published; the first is seq " in ended.stderr
@@ -421,4 +430,3 @@ def test_the_command_ends_with_1_and_names_what_differs(world: World, published:
         "transactions: 6 equal, 1 different, 1 left alone; 1 findings would be added and 1 taken away; nothing was published"
         in ended.stdout
     )
-    assert published

@@ -5,30 +5,39 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from include.feeds import feed_named
-from include.feeds.parquet import parquet_bytes, parquet_table
-from include.ingestion.past.backfill import reprocess
-from include.ingestion.past.comparison import Comparison, Kind, ReplayDiffers
+from include.backfill.backfill import reprocess
+from include.backfill.comparison import Comparison, Kind, ReplayDiffers
+from include.domains import feed_named
+from include.reconcile.checks import Checks
+from include.storage.parquet import parquet_bytes, parquet_table
 from tests import naive_finance as naive
 from tests.integration.market import DAY, FEEDS, NOON, Market, as_json, fund, stock, zoned
+from tests.integration.snapshots import Begin
 
 STOCKS, FUNDS = naive.STOCKS, naive.FUNDS
 
 
 @pytest.fixture
-def trading(market: Market) -> Market:
+def trading(begin: Begin) -> Iterator[Market]:
     """Two batches of stocks, and one of funds between them."""
+    with begin(Market, traded) as (market, landed):
+        market.landed = landed
+        yield market
+
+
+def traded(market: Market) -> dict[str, Mapping[int, naive.Row]]:
     market.land(STOCKS, "1.json", stock(1, 7), stock(2, 8))
     market.land(FUNDS, "1.jsonl", fund(1, 7), fund(2, 8))
     market.drain()
     market.land(STOCKS, "2.csv", stock(1, 7, volume=5))
     market.drain()
-    return market
+    return market.landed
 
 
 def again(market: Market, feed: str) -> Comparison:
@@ -69,7 +78,9 @@ def test_a_rejected_row_comes_in_corrected_as_a_file_of_its_own(trading: Market)
     assert market.rows("stock where stock_id = 20", "line, file_id - 1 as behind, to_batch")[0][0] == 11
     assert [row["holds"] for row in market.ledger.rows("select holds from finance.proof")] == [True, True]
     assert market.reconcile(STOCKS, verify=True).ok
-    (found,) = market.ledger.reconciliations(STOCKS)  # 13 prices of 10.5 landed and were accepted, one was not; a fix lands nothing
+    (found,) = Checks(market.ledger.session).newest_checks(
+        STOCKS
+    )  # 13 prices of 10.5 landed and were accepted, one was not; a fix lands nothing
     assert (found["amount_in"], found["amount_out"], found["amount_rejected"]) == (14 * 10_500_000, 13 * 10_500_000, 10_500_000)
     assert re.search(r"\b147\.000000 +136\.500000 +10\.500000\b", market.sluice("reconcile", STOCKS, "--verify"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -12,15 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.feeds.finance.latest import FINDINGS, LATEST
-from include.ingestion.batch import Batch, BatchFile
-from include.stores.finance.latest import LatestResults
-from include.stores.ledger import PostgresLedger
-from include.stores.open import ledger_connection
-from include.stores.s3 import S3Store
+from include.clients import ledger_connection
+from include.domains.finance.publisher import LatestPublisher
+from include.domains.finance.schema import FINDINGS, LATEST
+from include.files.batch import Batch, BatchFile
+from include.ledger import Ledger
+from include.storage.parquet import Spooled, parquet_bytes
+from include.storage.s3 import S3Store
+from sluice.runtime import Settings
 from tests import naive_finance as naive
 from tests.integration.market import NOON, fund, stock
-from tests.integration.world import fresh
 
 IDS, COMPANIES = st.integers(1, 3), st.integers(1, 3)
 INSTANTS = st.integers(-2, 2).map(lambda hours: NOON + dt.timedelta(hours=13 * hours))
@@ -35,18 +37,15 @@ Batches = list[tuple[str, list[list[naive.Row]]]]
 
 
 @pytest.fixture
-def ledger(stores: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresLedger]:
-    with fresh(stores, database, monkeypatch) as where:
-        opened = PostgresLedger(lambda: ledger_connection(where.ledger))
-        yield opened
-        opened.close()
+def ledger(where: Settings) -> Iterator[Ledger]:
+    opened = Ledger(lambda: ledger_connection(where.ledger))
+    yield opened
+    opened.close()
 
 
 @given(batches=st.lists(BATCH, min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_batch_shows_the_latest_rows_of_all_before_it(
-    ledger: PostgresLedger, batches: list[tuple[str, list[list[naive.Row]]]]
-) -> None:
+def test_every_batch_shows_the_latest_rows_of_all_before_it(ledger: Ledger, batches: list[tuple[str, list[list[naive.Row]]]]) -> None:
     with ledger.transaction() as cursor:
         cursor.execute("truncate finance.stock, finance.fund, finance.published_file, finance.finding")
     files: list[naive.File] = []
@@ -65,7 +64,7 @@ def test_every_batch_shows_the_latest_rows_of_all_before_it(
         assert told(ledger, f"company_without_partner_as_of({batch})") == sorted(expected.lonely, key=repr)
 
 
-def told(ledger: PostgresLedger, relation: str) -> list[tuple[Any, ...]]:
+def told(ledger: Ledger, relation: str) -> list[tuple[Any, ...]]:
     return sorted((comparable(row) for row in ledger.rows(f"select * from finance.{relation}")), key=repr)
 
 
@@ -77,7 +76,7 @@ def comparable(row: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def publish(ledger: PostgresLedger, number: int, feed: str, files: list[naive.File]) -> None:
+def publish(ledger: Ledger, number: int, feed: str, files: list[naive.File]) -> None:
     """What the publish step does with what the job left of a batch."""
     latest = LATEST[feed]
     upserts = []
@@ -101,8 +100,9 @@ def publish(ledger: PostgresLedger, number: int, feed: str, files: list[naive.Fi
         NOON,
         tuple(BatchFile(file.file_id, file.seq, f"{file.seq}", len(file.rows), (), None) for file in files),
     )
-    produced = {"upserts": pa.Table.from_pylist(upserts, latest.upserts), "findings": FINDINGS.empty_table()}
-    results = LatestResults(latest, ledger, S3Store(None), "none", str)  # type: ignore[arg-type]  # publication touches PostgreSQL alone
+    tables = {"upserts": pa.Table.from_pylist(upserts, latest.upserts), "findings": FINDINGS.empty_table()}
+    produced = {name: Spooled(io.BytesIO(parquet_bytes(table))) for name, table in tables.items()}
+    publisher = LatestPublisher(latest, S3Store(None), "none")  # type: ignore[arg-type]  # publication touches PostgreSQL alone
     with ledger.transaction() as cursor:
-        counts = results.publish(cursor, batch, produced, NOON)
+        counts = publisher.publish(cursor, batch, produced["upserts"], produced["findings"])
     assert counts["ids"] == len(upserts)

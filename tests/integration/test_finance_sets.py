@@ -12,14 +12,14 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from include.feeds.finance.choices import FORMATS
-from include.feeds.finance.sets import TABLES
-from include.feeds.parquet import parquet_table
-from include.ingestion.errors import UsageError
-from include.ingestion.file import ObjectRef
-from include.stores.finance.sets import VersionedSets
-from include.stores.open import s3_client
-from include.stores.s3 import S3Store
+from include.clients import s3_client
+from include.domains.finance.exporter import TableExporter
+from include.domains.finance.feeds import FORMATS
+from include.domains.finance.schema import TABLES
+from include.errors import UsageError
+from include.files.file import ObjectRef
+from include.storage.parquet import parquet_table
+from include.storage.s3 import S3Store
 from spark_jobs import session
 from tests import naive_finance as naive
 from tests.integration.market import FEEDS, Market, fund, stock
@@ -123,7 +123,7 @@ def test_a_run_that_was_overtaken_does_not_lead_readers_back(market: Market, nam
     market.drain()
     if named_before:
         market.store.put(market.bucket, "lake/finance/silver/parquet/current.json", json.dumps(before).encode())
-    overtaken = VersionedSets(market.ledger, Paused(s3_client(market.where.s3), overtake), market.bucket)
+    overtaken = TableExporter(market.ledger.session, Paused(s3_client(market.where.s3), overtake), market.bucket)
     overtaken.write(2, written_as, market.said.append)
     for table in TABLES:
         assert (current(market, table, written_as)["batch"], len(rows(market, table, written_as))) == (3, 1 if "day" in table else 2)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from include.feeds.finance.sets import TABLES
-from include.stores.finance import send as sending
-from include.stores.finance.send import send, target_at
-from include.stores.target import Change, _with_driver
+from include.domains.finance import sender as sending
+from include.domains.finance.schema import TABLES
+from include.domains.finance.sender import send, target_at
+from include.domains.finance.target import TargetChange, _with_driver
 from sluice.services.postgres import SUPERUSER, connect
 from sluice.services.state import LEDGER_USER, State
 from tests import naive_finance as naive
@@ -89,7 +89,7 @@ def test_each_batch_is_brought_exactly_once_and_only_what_changed(market: Market
     market.land(FUNDS, "2.json", fund(3, 9))
     market.drain()
     target = target_at(url)
-    assert send(market.ledger, target, market.said.append) == {
+    assert send(market.ledger.session, target, market.said.append) == {
         "silver": 1,
         "gold_business_aggregation": 1,
         "gold_by_company_sector_exchange_day": 1,
@@ -106,20 +106,20 @@ def test_a_delivery_that_is_killed_between_its_rows_leaves_all_as_it_was(market:
     target = target_at(url)
     whole = sending._change
 
-    def dies(*asked: Any) -> Change:
+    def dies(*asked: Any) -> TargetChange:
         made = whole(*asked)
 
         def rows() -> Iterator[Mapping[str, Any]]:
             yield from [*made.rows][:2]
             raise KeyboardInterrupt
 
-        return Change(made.groups, rows())
+        return TargetChange(made.groups, rows())
 
     with monkeypatch.context() as patch:
         patch.setattr(sending, "_change", dies)
         with pytest.raises(KeyboardInterrupt):
-            send(market.ledger, target, market.said.append)
+            send(market.ledger.session, target, market.said.append)
     assert (there(url, "silver"), as_of(url)["silver"]) == ([], 0)
-    send(market.ledger, target, market.said.append)
+    send(market.ledger.session, target, market.said.append)
     same(market, url)
     target.close()

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from include.ingestion.steps.deliver import deliver
-from include.ingestion.steps.discover import discover
-from include.ingestion.steps.gate import gate
-from include.ingestion.steps.process import process
-from include.ingestion.steps.publish import publish
+from include.pipeline.deliver import deliver
+from include.pipeline.discover import discover
+from include.pipeline.gate import gate
+from include.pipeline.process import process
+from include.pipeline.publish import publish
 from tests.integration.world import HEADER, World, row
 
 FIXES = "fixes/transactions/"

@@ -6,12 +6,10 @@ import dataclasses
 
 import pytest
 
-from include.feeds import feed_named
-from include.ingestion.batch import Batch
-from include.ingestion.errors import EnvironmentFailure, FeedBusy, FeedPaused, UsageError
-from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import Job, Say
-from include.ingestion.run import Run
+from include.domains import feed_named
+from include.errors import EnvironmentFailure, FeedBusy, FeedPaused, UsageError
+from include.pipeline.run import Progress, until_empty
+from include.run import Run
 from sluice.runtime import now
 from tests.integration.shop import Shop
 from tests.integration.trade import Killed, Trade, dies
@@ -56,13 +54,13 @@ def test_the_outbox_is_the_groups_and_delivered_in_the_order_of_its_batches(trad
         trade.land(feed, "bad.csv", "")
     delivers, order = [], []
     for results in trade.results.values():
-        delivers.append(results.deliver)
-        results.deliver = dies  # type: ignore[method-assign]
+        delivers.append(results.export)
+        results.export = dies  # type: ignore[method-assign]
     for feed in ("orders", "parties"):
         with pytest.raises(Killed):
             trade.ingest(feed)
     for results, deliver in zip(trade.results.values(), delivers, strict=True):
-        results.deliver = lambda batch, job, say, deliver=deliver: (order.append((batch.number, batch.feed)), deliver(batch, job, say))[1]  # type: ignore[method-assign,misc]
+        results.export = lambda batch, by, deliver=deliver: (order.append((batch.number, batch.feed)), deliver(batch, by))[1]  # type: ignore[method-assign,misc]
     trade.ingest("parties")
     assert order == [(1, "orders"), (2, "parties")]
     undelivered = trade.ledger.rows("select feed, seq from file where delivered_at is null")
@@ -71,40 +69,8 @@ def test_the_outbox_is_the_groups_and_delivered_in_the_order_of_its_batches(trad
     assert kept == ["orders", "parties"]
 
 
-def test_tables_of_one_writer_are_delivered_under_the_lease_by_whoever_holds_it(trade: Trade) -> None:
-    trade.change("orders", delivers_alone=True)
-    held: list[str] = []
-    results = trade.results["orders"]
-    deliver = results.deliver
-
-    def delivers(batch: Batch, job: Job, say: Say) -> None:
-        assert (job, [file.seq for file in batch.files]) == (trade.job, [1])
-        with pytest.raises(FeedBusy) as busy:
-            trade.ledger.take_lease(trade.specs["parties"], trade.run(run_id="another"))
-        held.append(busy.value.holder)
-        deliver(batch, job, say)
-
-    results.deliver = delivers  # type: ignore[method-assign]
-    trade.land("orders", "1.csv", "a 1.00")
-    tokens: list[int] = []
-    ports = trade.ports("orders")
-    said = ports.say
-
-    def say(line: str) -> None:
-        said(line)
-        if line.startswith("published batch 1"):
-            tokens.append(trade.ledger.take_lease(trade.specs["parties"], trade.run(run_id="another")))
-
-    ingest_once(dataclasses.replace(ports, say=say), trade.specs["orders"], trade.run(), Progress())
-    assert (held, trade.said[-1]) == ([], "another has the lease, and delivers what was published before it ends")
-    trade.ledger.let_go(trade.specs["parties"], tokens[-1])
-    trade.ingest("parties", run_id="a run with nothing new")
-    assert (held, results.delivered) == (["a run with nothing new"], [(1, "orders")])
-    assert trade.ledger.rows("select from batch where delivered_at is null") == []
-
-
 def test_while_one_feed_is_worked_on_another_of_its_group_leaves_it_to_that_run_and_the_command_waits(trade: Trade) -> None:
-    token = trade.ledger.take_lease(trade.specs["orders"], trade.run(run_id="orders-run"))
+    token = trade.ledger.leases.acquire(trade.specs["orders"], trade.run(run_id="orders-run"))
     trade.land("parties", "1.csv", "p 7.00")
     with pytest.raises(FeedBusy, match=r"^parties waits for its turn: orders-run works on the group trade \(its lease runs out in "):
         trade.ingest("parties")
@@ -113,36 +79,36 @@ def test_while_one_feed_is_worked_on_another_of_its_group_leaves_it_to_that_run_
     def ends(line: str) -> None:
         trade.said.append(line)
         if line.startswith("waiting: parties waits for its turn: orders-run"):
-            trade.ledger.let_go(trade.specs["orders"], token)
+            trade.ledger.leases.release(trade.specs["orders"], token)
 
-    until_empty(dataclasses.replace(trade.ports("parties"), say=ends), trade.specs["parties"], trade.run(), Progress())
+    until_empty(dataclasses.replace(trade.ports("parties"), log=ends), trade.specs["parties"], trade.run(), Progress())
     assert trade.sums("parties") == {"p": (1, 700)}
     assert sum(line.startswith("waiting: ") for line in trade.said) == 1
 
 
 def test_the_feed_that_a_group_is_named_after_waits_for_its_sisters_turn_too(shop: Shop) -> None:
-    token = shop.ledger.take_lease(feed_named("customer"), Run("customers-run", now()))
+    token = shop.ledger.leases.acquire(feed_named("customer"), Run("customers-run", now()))
     with pytest.raises(
         FeedBusy, match=r"^sales waits for its turn: customers-run works on the group sales \(its lease runs out in \d+ s unless"
     ):
         shop.ingest("sales")
-    shop.ledger.let_go(feed_named("customer"), token)
+    shop.ledger.leases.release(feed_named("customer"), token)
 
 
 def test_an_open_batch_of_a_paused_feed_stops_its_group_and_says_whose_it_is(trade: Trade) -> None:
     trade.land("orders", "1.csv", "a 1.00")
     left_open(trade, "orders")
-    trade.ledger.pause("orders", "me")
+    trade.ledger.admin.pause("orders", "me")
     trade.land("parties", "1.csv", "p 7.00")
     with pytest.raises(FeedPaused, match=r"^orders was paused by me"):
         trade.ingest("parties")
     assert trade.batches() == [(1, "orders", "open", 1, 1)]
     with pytest.raises(UsageError, match=r"^parties has no open batch"):
-        trade.ledger.abandon_batch(trade.specs["parties"], trade.run(), "no reason")
-    trade.ledger.abandon_batch(trade.specs["orders"], trade.run(), "it is in the way")
+        trade.ledger.batches.abandon(trade.specs["parties"], trade.run(), "no reason")
+    trade.ledger.batches.abandon(trade.specs["orders"], trade.run(), "it is in the way")
     trade.ingest("parties")
     assert trade.sums("parties") == {"p": (1, 700)}
-    trade.ledger.resume("orders")
+    trade.ledger.admin.resume("orders")
     trade.ingest("orders")
     assert trade.batches()[1:] == [(2, "parties", "published", 1, 1), (3, "orders", "published", 1, 1)]
 
@@ -185,4 +151,4 @@ def test_reconcile_of_each_feed_of_a_group_finds_nothing_amiss(trade: Trade) -> 
         trade.ingest(feed)
     for feed in ("orders", "parties"):
         found = trade.reconcile(feed, verify=True)
-        assert (found.ok, [str(finding) for finding in found.findings], [tally.files for tally in found.tallies]) == (True, [], [2])
+        assert (found.ok, [str(finding) for finding in found.findings], [tally.files for tally in found.daily_totals]) == (True, [], [2])

@@ -8,13 +8,14 @@ import json
 
 import pytest
 
-from include.ingestion.errors import FeedBusy, LeaseLost
-from include.ingestion.ingest import Progress, ingest_once
-from include.ingestion.steps.deliver import deliver
-from include.ingestion.steps.discover import discover
-from include.ingestion.steps.gate import gate
-from include.ingestion.steps.process import process
-from include.ingestion.steps.publish import publish
+from include.domains.transactions.queries import list_detections
+from include.errors import FeedBusy, LeaseLost
+from include.pipeline.deliver import deliver
+from include.pipeline.discover import discover
+from include.pipeline.gate import gate
+from include.pipeline.process import process
+from include.pipeline.publish import publish
+from include.pipeline.run import Progress, ingest_once
 from tests.integration.world import DAY, HEADER, World, row
 
 FILE_COLUMNS = [
@@ -34,7 +35,7 @@ def test_a_file_goes_from_landing_to_a_detections_file(world: World) -> None:
     world.land("chunk_1.csv", content(*[row(amount="4.55")] * 3, row("C2")))
     progress = world.drain()
     assert progress.published == {"files": 1, "rows": 4, "PatId1 detections": 0, "PatId2 detections": 1, "PatId3 detections": 0}
-    (detection,) = world.ledger.list_detections()
+    (detection,) = list_detections(world.ledger.session)
     assert (detection["number"], detection["seq"], detection["pattern_id"], detection["action_type"]) == (1, 1, "PatId2", "CHILD")
     (key,) = world.keys("detections/")
     lines = list(csv.reader(io.StringIO(world.store.read_bytes(world.bucket, key).decode())))
@@ -136,7 +137,7 @@ def test_a_bad_file_is_moved_to_the_error_prefix_with_its_reasons(world: World) 
     assert (report["format"], report["state"], report["reason_code"]) == (1, "quarantined", "column_missing")
     assert "merchant" in report["reason"]
     assert (file["location"], file["location_key"]) == ("error", folder + "bad.csv")
-    assert [event["kind"] for event in world.ledger.file_story("bad.csv")["events"]] == ["move", "move", "relocated"]
+    assert [event["kind"] for event in world.ledger.queries.file_story("bad.csv")["events"]] == ["move", "move", "relocated"]
 
 
 def test_rejected_rows_lie_beside_a_report_and_the_file_goes_on(world: World) -> None:
@@ -191,7 +192,7 @@ def test_the_same_bad_bytes_again_under_their_key_are_seen_again_not_registered_
         world.land("bad.csv", "nothing of ours")
         world.drain()
     assert len(world.files()) == 1
-    kinds = [event["kind"] for event in world.ledger.file_story("bad.csv")["events"]]
+    kinds = [event["kind"] for event in world.ledger.queries.file_story("bad.csv")["events"]]
     assert kinds == ["move", "move", "relocated", "seen_again", "relocated"]
     assert world.keys("landing/") == []
 
@@ -250,7 +251,7 @@ def test_a_batch_takes_at_most_max_files_and_the_rest_goes_into_the_next(world: 
     for number in range(5):
         world.land(f"f_{number}.csv", content(row(f"C{number}")))
     world.drain(max_files=2)
-    assert [(batch["first_seq"], batch["last_seq"], batch["files"]) for batch in world.ledger.list_batches("transactions")] == [
+    assert [(batch["first_seq"], batch["last_seq"], batch["files"]) for batch in world.ledger.queries.list_batches("transactions")] == [
         (1, 2, 2),
         (3, 4, 2),
         (5, 5, 1),
@@ -267,7 +268,7 @@ def test_a_run_killed_after_its_job_is_resumed_as_the_next_attempt_with_its_own_
     world.let_lease_run_out()
     world.land("b.csv", content(row("C2")))
     world.drain(parameters=world.spec.parameters_from({"min_count": 1}))
-    batches = world.ledger.list_batches("transactions")
+    batches = world.ledger.queries.list_batches("transactions")
     assert [(batch["attempt"], batch["parameters"]["min_count"]) for batch in batches] == [(2, 3), (1, 1)]
     assert world.detected() == [(1, "PatId2", "C1", "M1"), (2, "PatId2", "C2", "M1")]
 
@@ -343,7 +344,7 @@ def test_a_dead_spark_is_noticed_in_seconds_and_the_next_run_finishes_the_work(w
     world.land("a.csv", content(*[row()] * 3))
     done = world.sluice("ingest", "transactions", "--min-count", "3", check=3, SPARK_REMOTE="sc://localhost:9/;token=x")
     assert done.stderr.strip().splitlines()[-1].startswith("sluice: Spark: sc://localhost:9")
-    (batch,) = world.ledger.list_batches("transactions")
+    (batch,) = world.ledger.queries.list_batches("transactions")
     assert (batch["state"], batch["outcome"]) == ("open", "failed")
     world.drain()
     assert world.detected() == [(1, "PatId2", "C1", "M1")]
@@ -370,7 +371,7 @@ def test_an_abandoned_batch_gives_its_files_to_the_next_and_its_own_run_cannot_p
     with pytest.raises(LeaseLost):
         publish(world.ports, world.spec, run, found.token, stuck)
     world.drain()
-    assert [(batch["state"], batch["first_seq"]) for batch in world.ledger.list_batches("transactions")] == [
+    assert [(batch["state"], batch["first_seq"]) for batch in world.ledger.queries.list_batches("transactions")] == [
         ("abandoned", 1),
         ("published", 1),
     ]

@@ -5,9 +5,7 @@ Real S3 and PostgreSQL, the real gate; the detection job is the real one too, bu
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
@@ -15,31 +13,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from certificate.domains.transactions.domain import TRANSACTIONS
-from certificate.history import History
-from certificate.stream import Stream
-from include.feeds.transactions.job import DetectRequest
-from include.ingestion import keys
-from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import ObjectStore, Ports
-from include.ingestion.run import Run
+from include.clients import s3_client
+from include.domains import ports_of
+from include.files import keys
+from include.ledger import Ledger
+from include.pipeline.ports import Ports
+from include.pipeline.run import Progress, ingest_once, until_empty
+from include.pipeline.services import Services
 from include.quality.gate import GreatExpectationsGate
-from include.stores.catalogue import results_of
-from include.stores.ledger import PostgresLedger
-from include.stores.open import s3_client
-from include.stores.s3 import S3Store
+from include.run import Run
+from include.storage.s3 import S3Store
 from sluice.runtime import new_id, now, open_ports
-from spark_jobs.jobs import detect_transactions
-from spark_jobs.transforms import detect
 from tests import naive
+from tests.integration.in_process import InThisProcess
 from tests.integration.world import DAY, HEADER, World, row
+from tools.certificate.domains.transactions.domain import TRANSACTIONS
+from tools.certificate.history import History
+from tools.certificate.stream import Stream
 
 PARAMETERS = {"min_total": 12, "min_count": 3, "max_avg_cents": 2300, "min_female": 1, "top": 34, "bottom": 34}
 WEIGHTS = {"C0": "0.1", "C1": "0.2", "C2": "0.3", "C3": "2"}
@@ -50,52 +44,6 @@ lines = st.lists(
     min_size=1,
     max_size=6,
 )
-
-
-class InThisProcess:
-    """The `Job` port: the feed's job, its one query evaluated by the same transform without Spark around it."""
-
-    def __init__(self, store: ObjectStore, bucket: str) -> None:
-        self._store = store
-        self._bucket = bucket
-
-    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert name == "detect_transactions"
-        asked = DetectRequest.from_json(request)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(detect_transactions, "findings", lambda *_: _Evaluated(self._findings(asked)))
-            return detect_transactions.run(None, asked, self._store)  # type: ignore[arg-type]
-
-    def _findings(self, asked: DetectRequest) -> pa.Table:
-        thresholds = {name: getattr(asked.parameters, name) for name in PARAMETERS}
-        plan = detect.Plan(seqs={file.file_id: file.seq for file in asked.files}, **thresholds)
-        return detect.evaluate(pa.Table.from_pylist(list(self._facts(asked)), schema=detect.FACTS), plan)
-
-    def _facts(self, asked: DetectRequest) -> Iterator[dict[str, Any]]:
-        for key in (key for file in asked.files for key in file.objects):
-            for one in self._rows(key):
-                names = {name: one[name] for name in ("merchant", "customer", "gender")}
-                yield names | {"n": 1, "cents": one["amount_cents"], "file_id": one["_file_id"], "line": one["_line"]}
-        touched = asked.merchants
-        for part in asked.state:
-            for one in self._rows(part.key):
-                if touched is None or one["merchant"] in touched:
-                    yield {"seq" if name == "first_seq" else name: value for name, value in one.items()}
-        if asked.reference is not None:
-            hot = touched if asked.hot_merchants is None else asked.hot_merchants
-            yield from (one for one in self._rows(asked.reference.key) if hot is None or one["merchant"] in hot)
-
-    def _rows(self, key: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = pq.read_table(io.BytesIO(self._store.read_bytes(self._bucket, key))).to_pylist()
-        return found
-
-
-class _Evaluated:
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-
-    def toArrow(self) -> pa.Table:  # noqa: N802 - as Spark calls it
-        return self._table
 
 
 class Arrivals(RuleBasedStateMachine):
@@ -215,16 +163,10 @@ def ports(of: History, page: int) -> Iterator[Ports]:
     client = s3_client(of.where.s3)
     client.meta.events.register("before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.update(MaxKeys=page))
     store = S3Store(client)
-    ledger = PostgresLedger(of.connect)
+    ledger = Ledger(of.connect)
     with open_ports(of.where, of.specs[0], lambda _: None) as real:
-        yield dataclasses.replace(
-            real,
-            store=store,
-            ledger=ledger,
-            gate=GreatExpectationsGate(store, of.bucket),
-            results=results_of(of.specs[0], ledger, store, of.bucket, new_id),
-            job=InThisProcess(store, of.bucket),
-        )
+        services = Services(store, ledger, InThisProcess(store, of.bucket), real.clock, new_id, real.log, of.bucket)
+        yield ports_of(of.specs[0], services, GreatExpectationsGate(store, of.bucket))
     ledger.close()
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from include.ingestion import keys
-from include.ingestion.errors import UsageError
-from include.ingestion.feed import OverwritePolicy
-from include.ingestion.repair.replay import plan, replay
-from include.ingestion.steps.discover import discover
-from include.ingestion.steps.gate import gate
+from include.errors import UsageError
+from include.feed import OverwritePolicy
+from include.files import keys
+from include.pipeline.discover import discover
+from include.pipeline.gate import gate
+from include.replay.replay import plan, replay
+from tests.integration.command import run_sluice
 from tests.integration.trade import BAD, DAY, Killed, Trade, adds_up, dies, log
-from tests.integration.world import run_sluice
 
 TEN = " ".join(f"n{number} 1.00" for number in range(10))
 
@@ -98,7 +98,7 @@ def test_versions_that_wait_together_never_share_a_batch_and_each_counts_after_t
         found = discover(trade.ports("orders"), trade.specs["orders"], run)
         assert found.token is not None
         gate(trade.ports("orders"), trade.specs["orders"], run, found.token, [one for group in found.groups for one in group.file_ids])
-        trade.ledger.let_go(trade.specs["orders"], found.token)
+        trade.ledger.leases.release(trade.specs["orders"], found.token)
     trade.drain()
     assert trade.states() == [(1, "published"), (2, "superseded"), (3, "published"), (4, "superseded"), (5, "published")]
     assert trade.batches() == [(1, "orders", "published", 1, 3), (2, "orders", "published", 4, 4), (3, "orders", "published", 5, 5)]
@@ -134,7 +134,7 @@ def test_a_batch_that_ends_anywhere_before_its_publication_leaves_the_old_versio
         with pytest.raises(Killed):
             trade.ingest()
     assert (trade.states(), trade.sums()) == ([(1, "published"), (2, "accepted")], {"a": (1, 100)})
-    trade.ledger.abandon_batch(trade.specs["orders"], trade.run(), "to see that the next one does the same")
+    trade.ledger.batches.abandon(trade.specs["orders"], trade.run(), "to see that the next one does the same")
     trade.drain()
     assert (trade.states(), trade.sums()) == ([(1, "superseded"), (2, "published")], {"a": (1, 200)})
     assert [row[1:] for row in log(trade)] == [(1, 1, 1), (2, 1, 1), (1, -1, 1)]
@@ -212,7 +212,7 @@ def test_corrected_rows_of_a_file_go_with_it_and_its_report_says_what_became_of_
     trade.land("orders", "x.csv", "a 1.00")
     trade.ingest()
     assert (trade.states(), trade.sums()) == ([(1, "superseded"), (2, "superseded"), (3, "published")], {"a": (1, 100)})
-    folder = keys.error_folder("orders", trade.ledger.files([parent])[0].date, f"landing/orders/{DAY}/x.csv", parent)
+    folder = keys.error_folder("orders", trade.ledger.files.by_id([parent])[0].date, f"landing/orders/{DAY}/x.csv", parent)
     report = trade.store.read_bytes(trade.bucket, keys.in_error(folder, "report.json")).decode()
     assert '"state": "superseded"' in report
     adds_up(trade)
@@ -269,7 +269,7 @@ def test_an_old_version_is_not_replayed_over_a_newer_one(trade: Trade) -> None:
     trade.store.put(trade.bucket, "put/right.csv", b"name,amount\na,2.00\n")
     trade.land("orders", "x.csv", "a 1.00")
     discover(ports, spec, trade.run(run_id="one"))
-    trade.ledger.let_go_of_run(spec, "one")
+    trade.ledger.leases.release_run(spec, "one")
     replay(ports, spec, trade.run(), bad, "me", "it was torn", f"s3://{trade.bucket}/put/right.csv")
     trade.drain()  # the version that landed has the lower seq, and is newer than the one that was replayed
     assert (trade.states(), trade.sums()) == ([(1, "quarantined"), (2, "published"), (3, "quarantined")], {"a": (1, 100)})

@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.feeds.transactions.contract import TRANSACTIONS
-from include.ingestion.errors import EnvironmentFailure, SluiceError
-from include.stores.open import ledger_connection
+from include.clients import ledger_connection
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.errors import EnvironmentFailure, SluiceError
 from sluice.generate.transactions import write
 from sluice.produce.errors import HeaderUnfit, ProducerBusy, SourceChanged, SourceEmpty
 from sluice.produce.producer import Pace, Produced, produce
@@ -42,7 +42,7 @@ def ledger(world: World) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def landed(world: World) -> Chunks:
-    """The chunks under the landing prefix, in number order; every key is as DESIGN 2 says."""
+    """The chunks under the landing prefix, in number order; every key is a dated one."""
 
     def chunks() -> list[bytes]:
         numbers = {}
@@ -58,7 +58,14 @@ def landed(world: World) -> Chunks:
 @pytest.fixture
 def make(world: World, ledger: psycopg.Connection) -> Make:
     def chunks(location: str | Path, pace: Pace = FAST, **options: Any) -> Produced:
-        options = {"prefix": PREFIX, "contract": TRANSACTIONS, "holder": "this test", "clock": now, "say": world.said.append, **options}
+        options = {
+            "prefix": PREFIX,
+            "contract": TRANSACTIONS.contract,
+            "holder": "this test",
+            "clock": now,
+            "log": world.said.append,
+            **options,
+        }
         return produce(source(str(location)), world.store, ledger, bucket=world.bucket, pace=pace, **options)
 
     return chunks
@@ -192,8 +199,8 @@ def test_a_chunk_that_landed_and_was_taken_away_is_not_landed_again(
     world: World, eight: Path, make: Make, landed: Chunks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(monkeypatch, eight, "after the put", 2)
-    token = world.ledger.take_lease(world.spec, world.run())
-    world.ledger.register(world.spec, token, world.run(), list(world.store.objects(world.bucket, PREFIX)))
+    token = world.ledger.leases.acquire(world.spec, world.run())
+    world.ledger.files.register(world.spec, token, world.run(), list(world.store.objects(world.bucket, PREFIX)))
     taken = next(key for key in world.keys(PREFIX) if key.endswith("chunk_2.csv"))
     world.store.delete(world.bucket, taken)
     make(eight)
@@ -221,8 +228,8 @@ def test_a_position_that_was_lost_with_a_restored_ledger_uses_no_key_twice(
     world: World, eight: Path, tmp_path: Path, make: Make, landed: Chunks, ledger: psycopg.Connection
 ) -> None:
     make(eight)
-    token = world.ledger.take_lease(world.spec, world.run())
-    world.ledger.register(world.spec, token, world.run(), list(world.store.objects(world.bucket, PREFIX)))
+    token = world.ledger.leases.acquire(world.spec, world.run())
+    world.ledger.files.register(world.spec, token, world.run(), list(world.store.objects(world.bucket, PREFIX)))
     ledger.execute("truncate producer, producer_source, producer_chunk cascade")
     for key in world.keys(PREFIX):
         world.store.delete(world.bucket, key)
@@ -246,10 +253,10 @@ def test_a_second_producer_of_a_prefix_is_told_who_is_at_work(world: World, eigh
                 other,
                 bucket=world.bucket,
                 prefix=PREFIX,
-                contract=TRANSACTIONS,
+                contract=TRANSACTIONS.contract,
                 holder="the other",
                 clock=now,
-                say=world.said.append,
+                log=world.said.append,
                 sleep=lambda _: None,
             )
 
@@ -343,10 +350,10 @@ def test_a_connection_outside_autocommit_is_refused(world: World, eight: Path) -
                 ledger,
                 bucket=world.bucket,
                 prefix=PREFIX,
-                contract=TRANSACTIONS,
+                contract=TRANSACTIONS.contract,
                 holder="x",
                 clock=now,
-                say=print,
+                log=print,
             )
 
 

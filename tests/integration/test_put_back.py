@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion import keys
-from include.ingestion.errors import LedgerBehind
-from include.ingestion.repair.journal import refuse_if_behind
-from include.ingestion.steps.deliver import deliver
-from include.stores.migrations import schemas_beside
-from include.stores.open import ledger_connection
-from include.stores.prepare import prepare_ledger
+from include.clients import ledger_connection
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.errors import LedgerBehind
+from include.files import keys
+from include.ledger.migrate import extra_schemas
+from include.pipeline.deliver import deliver
+from include.pipeline.journal import refuse_if_behind
+from include.provision import prepare_ledger
 from tests.integration.trade import BAD, Killed, Trade, add_trade, adds_up, dies, log
 
 
@@ -56,7 +56,7 @@ def test_a_decision_is_put_back_with_the_files_that_it_supersedes(trade: Trade) 
     with pytest.raises(Killed):
         trade.ingest()  # decided: seq 2 accepted, seq 3 quarantined
     trade.job.before = lambda _: None
-    trade.ledger.abandon_batch(trade.specs["orders"], trade.run(), "so that the outbox is drained before it is published")
+    trade.ledger.batches.abandon(trade.specs["orders"], trade.run(), "so that the outbox is drained before it is published")
     deliver(trade.ports("orders"), trade.specs["orders"], trade.run())
     lose_the_ledger(trade)
     trade.reconcile()
@@ -91,7 +91,7 @@ def lose_the_ledger(trade: Trade) -> None:
     schema = trade.ledger.rows("select current_schema() as name")[0]["name"]
     with trade.ledger.transaction() as cursor:
         cursor.execute(f"drop schema {schema} cascade".encode())
-        for beside in schemas_beside():
+        for beside in extra_schemas():
             cursor.execute(f"drop schema if exists {beside} cascade".encode())
         cursor.execute(f"create schema {schema}".encode())
     with ledger_connection(trade.where.ledger) as connection:

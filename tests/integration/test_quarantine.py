@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from include.ingestion.errors import UsageError
-from include.ingestion.repair.replay import plan, replay
-from include.ingestion.steps.discover import discover
+from include.errors import UsageError
+from include.pipeline.discover import discover
+from include.replay.replay import plan, replay
 from tests.integration.world import HEADER, World, row
 
 BAD = HEADER + row(step="x") + row("C2")
@@ -20,7 +20,7 @@ ME = getpass.getuser()
 
 
 def events(world: World, name: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    return [(one["kind"], one["from_state"], one["to_state"], one["actor"]) for one in world.ledger.file_story(name)["events"]]
+    return [(one["kind"], one["from_state"], one["to_state"], one["actor"]) for one in world.ledger.queries.file_story(name)["events"]]
 
 
 def refused(world: World, name: str = "bad.csv", content: str = BAD) -> int:
@@ -70,7 +70,13 @@ def test_a_corrected_file_takes_effect_at_the_end_of_the_order_and_both_keep_the
     parent, child = world.file(str(bad)), world.file(str(made["file_id"]))
     assert (parent["state"], parent["seq"], parent["lines"], parent["accepted"]) == ("discarded", 1, 2, 1)
     assert parent["reason"] == f"replaced by file {made['file_id']} (seq 3): step was x"
-    assert (child["kind"], child["parent"], child["asked_by"], child["why"], child["accepted"]) == ("replacement", bad, ME, "step was x", 2)
+    assert (child["kind"], child["parent"], child["requested_by"], child["why"], child["accepted"]) == (
+        "replacement",
+        bad,
+        ME,
+        "step was x",
+        2,
+    )
     assert child["key"].startswith(f"fixes/transactions/dt=2026-11-01/replacement={bad}.")
     assert child["key"].endswith("/fixed.csv")
     assert events(world, str(bad))[2:] == [
@@ -95,7 +101,7 @@ def test_the_original_bytes_pass_once_the_fault_was_not_theirs_and_are_no_duplic
     world.drain()
     world.land("a.csv", HEADER + row("C2"))
     world.drain()
-    (bad,) = world.ledger.list_quarantined("transactions")
+    (bad,) = world.ledger.queries.list_quarantined("transactions")
     assert plan(world.ports, world.spec, bad["file_id"]).passes
     made = replay(world.ports, world.spec, world.run(), bad["file_id"], "ann", "both are meant")
     world.drain()
@@ -112,7 +118,7 @@ def test_a_replay_that_is_refused_leaves_the_file_quarantined_for_its_first_reas
     after, child = world.file(str(bad)), world.file(str(made.file_id))
     assert (after["state"], after["reason"], after["reason_code"]) == ("quarantined", before["reason"], before["reason_code"])
     assert (child["state"], child["reason"]) == ("quarantined", before["reason"])  # not "the same bytes as file 1": that is why it is here
-    last = world.ledger.file_story(str(bad))["events"][-1]
+    last = world.ledger.queries.file_story(str(bad))["events"][-1]
     assert (last["kind"], last["reason"]) == (
         "replay",
         f"file {made.file_id} (seq 2) did not take its place: it is quarantined: {before['reason']}",

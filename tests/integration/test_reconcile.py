@@ -7,16 +7,19 @@ import datetime as dt
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from include.ingestion.errors import EnvironmentFailure
-from include.ingestion.ingest import Progress, until_empty
-from include.ingestion.reconcile.look import Scope
-from include.ingestion.reconcile.reconcile import Reconciled, reconcile
+from include.domains import auditor_of
+from include.errors import EnvironmentFailure, LedgerMixed
+from include.pipeline.run import Progress, until_empty
+from include.reconcile.checks import Checks
+from include.reconcile.context import Scope
+from include.reconcile.reconcile import Reconciled, reconcile
+from tests.integration.snapshots import Begin
 from tests.integration.world import HEADER, World, row
 
 D1 = dt.date(2026, 11, 1)
@@ -31,7 +34,7 @@ def content(*rows: str) -> str:
 
 
 def check(world: World, scope: Scope = READ) -> Reconciled:
-    return reconcile(world.ports, world.spec, world.run(), scope)
+    return reconcile(world.ports, auditor_of(world.spec, world.ports), world.spec, world.run(), scope)
 
 
 def found(reconciled: Reconciled) -> list[tuple[str, bool]]:
@@ -39,7 +42,7 @@ def found(reconciled: Reconciled) -> list[tuple[str, bool]]:
     return [(one.code.value, one.repaired) for one in reconciled.findings if one.severity == "difference"]
 
 
-def lived(world: World, batches: int) -> World:
+def lived(world: World, batches: int) -> None:
     """Two dates: nine good files in so many batches, then a bad file, a duplicate, and one with rejected rows. Detections."""
     for n in range(1, 10):
         world.land(f"chunk_{n}.csv", content(*[row("C1", amount="4.50")] * n, row(f"C{n}", f"M{n}", gender="M", amount="0.07")))
@@ -50,23 +53,31 @@ def lived(world: World, batches: int) -> World:
     world.land(OTHER_DAY + "some.csv", content(*[row(f"R{n}") for n in range(18)], *rejected))
     world.drain()
     assert [file["state"] for file in world.files()[9:]] == ["duplicate", "quarantined", "published"]
-    assert len(world.ledger.list_batches("transactions")) == batches + 1
+    assert len(world.ledger.queries.list_batches("transactions")) == batches + 1
     assert world.keys("detections/")
-    return world
 
 
-@pytest.fixture
-def history(world: World) -> World:
-    """A short one: state is two objects."""
-    return lived(world, 1)
+def short(world: World) -> None:
+    lived(world, 1)
 
 
-@pytest.fixture
-def long_history(world: World) -> World:
-    """One in which state was merged."""
+def long(world: World) -> None:
     lived(world, 9)
     assert {part["level"] for part in world.ledger.rows("select level from state_object")} == {0, 1}
-    return world
+
+
+@pytest.fixture
+def history(begin: Begin) -> Iterator[World]:
+    """A short one: state is two objects."""
+    with begin(World, short) as (world, _):
+        yield world
+
+
+@pytest.fixture
+def long_history(begin: Begin) -> Iterator[World]:
+    """One in which state was merged."""
+    with begin(World, long) as (world, _):
+        yield world
 
 
 def on_disk(world: World, key: str) -> Path:
@@ -112,13 +123,13 @@ def state_keys(world: World, level: int) -> list[str]:
 
 def logical(world: World) -> dict[str, object]:
     """What must not change when things are made good: rows, state, detections."""
-    from include.stores.transactions import state_as_of
+    from include.domains.transactions.queries import list_detections, state_as_of
 
     files = world.ledger.rows("select seq, state, sha256, lines, accepted, rejected, bronze_digest from file order by seq")
     return {
         "files": files,
-        "detections": world.ledger.list_detections(),
-        "state": [state_as_of(world.ledger, world.store, world.bucket, "transactions", seq, None) for seq in (3, None)],
+        "detections": list_detections(world.ledger.session),
+        "state": [state_as_of(world.ledger.session, world.store, world.bucket, "transactions", seq, None) for seq in (3, None)],
         "detection files": {key: world.store.read_bytes(world.bucket, key) for key in world.keys("detections/")},
     }
 
@@ -127,7 +138,7 @@ def test_a_clean_history_gives_no_findings_and_its_figures_are_on_record(history
     clean = check(history)
     assert clean.findings == ()
     assert (clean.ok, clean.failures) == (True, 0)
-    rows = history.ledger.reconciliations("transactions")
+    rows = Checks(history.ledger.session).newest_checks("transactions")
     figures = ["objects", "files", "accepted", "quarantined", "duplicate", "waiting", "lines", "lines_accepted", "rejected", "ok"]
     assert [row["date"] for row in rows] == [D1, D2]
     assert [[row[name] for name in figures] for row in rows] == [
@@ -140,9 +151,9 @@ def test_a_clean_history_gives_no_findings_and_its_figures_are_on_record(history
     ]
     assert check(history, ALL).findings == ()
     assert check(history, Scope(D1)).findings == ()
-    kept = history.ledger.reconciliations("transactions")
+    kept = Checks(history.ledger.session).newest_checks("transactions")
     assert [row["amount_in"] for row in kept] == [45 * 450 + 9 * 7, 18 * 455 + 1250]
-    assert history.ledger.failures() == []
+    assert history.ledger.queries.failures() == []
 
 
 @pytest.mark.parametrize(("harm", "kind"), [(lose, "missing"), (flip, "differ"), (truncate, "differ")])
@@ -193,7 +204,7 @@ def test_a_loss_is_found_by_comparing_listings_alone(long_history: World) -> Non
 def test_an_original_that_is_lost_is_marked_with_when_it_was_last_seen_and_its_results_stay(history: World) -> None:
     before = logical(history)
     check(history)
-    seen = history.ledger.reconciliations("transactions")[0]["checked_at"]
+    seen = Checks(history.ledger.session).newest_checks("transactions")[0]["checked_at"]
     lose(history, of_file(history, "chunk_4.csv")["landing"])
     lose(history, of_file(history, "bad.csv")["original"])
     first = check(history)
@@ -201,14 +212,14 @@ def test_an_original_that_is_lost_is_marked_with_when_it_was_last_seen_and_its_r
     assert (first.ok, first.failures) == (False, 2)
     assert seen.astimezone(dt.UTC).isoformat(timespec="seconds")[:19] in first.findings[0].what
     assert [history.file(name)["location"] for name in ("chunk_4.csv", "bad.csv")] == ["gone", "gone"]
-    event = history.ledger.file_story("chunk_4.csv")["events"][-1]
+    event = history.ledger.queries.file_story("chunk_4.csv")["events"][-1]
     assert (event["kind"], event["reason"][:4]) == ("relocated", "gone")
     assert logical(history) == before
-    (failure,) = history.ledger.failures()
+    (failure,) = history.ledger.queries.failures()
     assert (failure["step"], failure["feed"]) == ("reconcile", "transactions")
     assert failure["what"].startswith("object_gone: s3://")
     assert failure["what"].endswith("(and 1 more differences)")
-    rows = history.ledger.reconciliations("transactions")
+    rows = Checks(history.ledger.session).newest_checks("transactions")
     assert [(row["objects"], row["files"], row["findings"], row["ok"]) for row in rows] == [(8, 9, 1, False), (2, 3, 1, False)]
     second = check(history)
     assert (second.findings, second.ok) == ((), True)
@@ -305,7 +316,7 @@ def test_an_object_written_twice_is_a_duplicate_and_adds_up(history: World) -> N
     history.drain()
     assert history.file("copy_of_8.csv")["state"] == "duplicate"
     clean = check(history)
-    assert (clean.findings, clean.tallies[0].duplicate, clean.tallies[0].objects) == ((), 1, 10)
+    assert (clean.findings, clean.daily_totals[0].duplicate, clean.daily_totals[0].objects) == ((), 1, 10)
 
 
 def test_sums_that_do_not_add_up_are_named(history: World) -> None:
@@ -314,7 +325,6 @@ def test_sums_that_do_not_add_up_are_named(history: World) -> None:
             "merchant_transaction_counts"
         ),
         "update file set accepted = accepted + %s, lines = lines + %s where seq = 3": "file ",
-        "update feed set last_seq = last_seq + %s": "feed transactions",
         "update batch set files = files + %s where batch = 2": "batch 2",
         "update detection_file set last_number = last_number + %s": "detection_file",
         "update state_object set covered = not covered where level = 0 and first_seq = abs(%s)": "state_object ",
@@ -327,6 +337,15 @@ def test_sums_that_do_not_add_up_are_named(history: World) -> None:
             named = [one.where for one in now.findings if one.code == "counts_differ"]
             assert any(where.startswith(place) for where in named) if by == 1 else named == []
             assert now.ok is (by == -1)
+
+
+def test_a_seq_that_was_given_and_no_file_has_is_refused_by_name(history: World) -> None:
+    newest = max(file["seq"] for file in history.files())
+    history.ledger.rows("update feed set last_seq = last_seq + 1 where feed = 'transactions' returning 1")
+    with pytest.raises(LedgerMixed, match=f"no file has seq {newest + 1} of transactions, which was given to one"):
+        check(history, ALL)
+    history.ledger.rows("update feed set last_seq = last_seq - 1 where feed = 'transactions' returning 1")
+    assert check(history, ALL).ok
 
 
 def test_what_moved_from_one_merchant_to_another_is_found_by_reading_state(history: World) -> None:
@@ -387,12 +406,11 @@ def test_what_a_run_at_work_may_yet_point_at_is_left_alone(history: World) -> No
         raise Dead
 
     class Stopping:
-        job = history.ports.results.job
+        request = history.ports.parts.publisher().request
+        prepare = die
 
-        def __getattr__(self, name: str) -> object:
-            return die if name == "read" else getattr(history.ports.results, name)
-
-    stopped = dataclasses.replace(history.ports, results=Stopping())  # type: ignore[arg-type]
+    parts = dataclasses.replace(history.ports.parts, publisher=Stopping)  # type: ignore[arg-type]
+    stopped = dataclasses.replace(history.ports, parts=parts)
     with pytest.raises(Dead):
         until_empty(stopped, history.spec, history.run(), Progress())
     at_work = {key for key in history.keys("state/transactions/batch=") if "attempt=1/" in key and "batch=00000003" in key}

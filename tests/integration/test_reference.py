@@ -12,13 +12,14 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from include.feeds.transactions.reference import WEIGHTS
-from include.ingestion.errors import UsageError
-from include.ingestion.file import FileStamp
-from include.stores.open import ledger_connection
+from include.clients import ledger_connection
+from include.domains.transactions.schema import REFERENCE
+from include.errors import UsageError
+from include.files.file import FileStamp
 from sluice.produce.sources import source
 from sluice.reference.errors import ReferenceUnfit
-from sluice.reference.loader import Loaded, history, load
+from sluice.reference.history import history
+from sluice.reference.loader import Loaded, load
 from sluice.runtime import new_id, now
 from tests.integration.world import DAY, World
 
@@ -36,22 +37,22 @@ def loading(world: World, tmp_path: Path) -> Load:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         options = {"feed": "transactions", "name": "importance", "loaded_by": "me", "run_id": "r", "new_id": new_id, **options}
         with ledger_connection(world.where.ledger) as ledger:
-            return load(source(str(path)), world.store, ledger, bucket=world.bucket, say=world.said.append, **options)
+            return load(source(str(path)), world.store, ledger, bucket=world.bucket, log=world.said.append, **options)
 
     return loaded
 
 
 def register(world: World, *names: str) -> None:
-    token = world.ledger.take_lease(world.spec, world.run())
-    world.ledger.register(world.spec, token, world.run(), [FileStamp(world.bucket, DAY + name, "e", 1, now()) for name in names])
-    world.ledger.let_go(world.spec, token)
+    token = world.ledger.leases.acquire(world.spec, world.run())
+    world.ledger.files.register(world.spec, token, world.run(), [FileStamp(world.bucket, DAY + name, "e", 1, now()) for name in names])
+    world.ledger.leases.release(world.spec, token)
 
 
 def test_a_load_is_aggregated_exactly_and_registered(world: World, loading: Load) -> None:
     made = loading(HEADER + ROWS)
     assert (made.version, made.unchanged, made.rows, made.rejected, made.pairs, made.after_seq) == (1, False, 5, 0, 3, 0)
     stored = pq.read_table(io.BytesIO(world.store.read_bytes(world.bucket, made.key)))
-    assert stored.schema.equals(WEIGHTS)
+    assert stored.schema.equals(REFERENCE)
     assert [tuple(row.values()) for row in stored.to_pylist()] == WEIGHTED
     (row,) = world.ledger.rows("select * from reference")
     stamp = world.store.head(world.bucket, made.key)

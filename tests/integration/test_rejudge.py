@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from include.ingestion.ingest import Progress, until_empty
-from include.ingestion.repair.rejudge import Rejudged, rejudge, take_back
+from include.pipeline.revalidate import Revalidated, revalidate, take_back
+from include.pipeline.run import Progress, until_empty
 from tests.integration.world import HEADER, World, row
 
 
-def again(world: World) -> list[Rejudged]:
+def again(world: World) -> list[Revalidated]:
     ids = [one["file_id"] for one in world.ledger.rows("select file_id from file order by seq")]
-    return rejudge(world.ports, world.spec, ids, "again")
+    return revalidate(world.ports, world.spec, ids, "again")
 
 
 def test_a_file_judged_again_has_the_rows_and_counts_that_were_recorded_wherever_its_bytes_lie(world: World) -> None:

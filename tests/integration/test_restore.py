@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from include.ingestion import keys
-from include.ingestion.errors import LedgerBehind
-from include.ingestion.repair.journal import Position, newest, write_journal
-from include.ingestion.repair.replay import discard, replay
-from include.ingestion.steps.deliver import deliver
-from include.stores.transactions import state_as_of
+from include.domains.transactions.queries import list_detections, state_as_of
+from include.errors import LedgerBehind
+from include.files import keys
+from include.files.journal import Position
+from include.pipeline.deliver import deliver
+from include.pipeline.journal import newest, write_journal
+from include.replay.replay import discard, replay
 from sluice.ledger import backup
 from sluice.runtime import now
 from tests.integration.world import HEADER, World, row
@@ -42,7 +43,7 @@ def restore(world: World, file: Path) -> str:
 def remembered(world: World) -> dict[str, Any]:
     """Everything that the ledger says, apart from when it was delivered; and the state."""
     said = {name: [found["row"] for found in world.ledger.rows(query)] for name, query in _LEDGER.items()}
-    return said | {"state": state_as_of(world.ledger, world.store, world.bucket, "transactions", None, None)}
+    return said | {"state": state_as_of(world.ledger.session, world.store, world.bucket, "transactions", None, None)}
 
 
 def outside(world: World) -> list[str]:
@@ -93,12 +94,12 @@ def test_a_restored_ledger_catches_up_to_what_was_delivered_and_doubles_nothing(
     world.drain()
     assert remembered(world) == before
     assert outside(world) == objects
-    assert world.ledger.waiting(world.spec).nothing
+    assert world.ledger.files.waiting(world.spec).nothing
 
     world.land("d.csv", HEADER + row("C7") * 3)
     world.drain()
     assert world.states()["d.csv"] == "published"
-    assert [(d["number"], d["customer_name"]) for d in world.ledger.list_detections()][-1] == (5, "C7")
+    assert [(d["number"], d["customer_name"]) for d in list_detections(world.ledger.session)][-1] == (5, "C7")
     assert json.loads(world.sluice("reconcile", "transactions", "--verify", "--json").stdout)["ok"]
 
 
@@ -211,14 +212,14 @@ def test_what_was_published_and_never_delivered_is_simply_ingested_again(world: 
     world.sluice("backup", str(tmp_path / "ledger.dump"))
     world.land("b.csv", HEADER + row("C1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("include.ingestion.ingest.deliver", lambda *_: pytest.fail("killed before deliver"))
+        patch.setattr("include.pipeline.run.deliver", lambda *_: pytest.fail("killed before deliver"))
         with pytest.raises(pytest.fail.Exception):
             world.ingest()
     assert world.states()["b.csv"] == "published"
     restore(world, tmp_path / "ledger.dump")
     world.drain()
     assert world.states()["b.csv"] == "published"
-    assert [d["customer_name"] for d in world.ledger.list_detections()] == ["C1"]
+    assert [d["customer_name"] for d in list_detections(world.ledger.session)] == ["C1"]
 
 
 def test_a_hole_in_the_journal_is_told_and_nothing_is_ingested(world: World, tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_the_journal_is_never_said_to_go_less_far_than_it_does(world: World) -> 
     """A run that was taken for dead keeps what it delivers after another has come farther."""
     first_half(world)
     replay(world.ports, world.spec, world.run(), world.file("bad.csv")["file_id"], "ann", "perhaps now")
-    said = newest(world.ports, world.spec)
+    said, _ = newest(world.ports, world.spec.group)
     assert said == Position({"transactions": 3}, 1)
     write_journal(world.ports, world.spec, [], [world.file("a.csv")["file_id"]])
-    assert newest(world.ports, world.spec) == said
+    assert newest(world.ports, world.spec.group)[0] == said

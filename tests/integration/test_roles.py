@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from include.ingestion.sources import Source
-from include.stores.ledger import PostgresLedger
-from include.stores.open import ledger_connection
-from include.stores.roles import Role, create_database, create_roles, grant
+from include.clients import ledger_connection
+from include.files.file import Source
+from include.ledger import Ledger
+from include.ledger.roles import Role, create_database, create_roles, grant
 from sluice.runtime import Settings, new_id
 from sluice.services.postgres import SUPERUSER, connect
 from sluice.services.state import State
@@ -33,7 +33,8 @@ def with_roles(services: Mapping[str, str], database: str, state: State) -> Iter
     """A fresh ledger with the rights of the roles set in it, and a way to be one of them."""
     with connect(state, "postgres", SUPERUSER, autocommit=True) as superuser:
         create_roles(superuser, PASSWORDS)
-    with pytest.MonkeyPatch.context() as patch, fresh(services, database, patch) as where, pytest.MonkeyPatch.context() as login:
+    with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as login:
+        where = fresh(state, services, database, patch)
         with ledger_connection(where.ledger) as owner:
             grant(owner)
 
@@ -107,7 +108,7 @@ def test_the_ingest_role_runs_sales(roles_at_work: As) -> None:
         shop.live_through(stream(3, files=9), random.Random(3))
         found = shop.proven()
         assert found.customers
-        assert any(file["state"] == "superseded" for file in shop.ledger.list_files("sales"))
+        assert any(file["state"] == "superseded" for file in shop.ledger.queries.list_files("sales"))
 
 
 def test_the_ingest_role_runs_finance(roles_at_work: As) -> None:
@@ -209,15 +210,15 @@ def test_the_ui_decides_on_refused_files_pauses_feeds_and_names_sources(roles: A
         world.land("bad.csv", "step,customer\n1,2\n")
         world.ingest()
         assert world.states() == {"bad.csv": "quarantined"}
-        ledger = PostgresLedger(lambda: ledger_connection(roles(Role.UI).ledger))
+        ledger = Ledger(lambda: ledger_connection(roles(Role.UI).ledger))
         stack.callback(ledger.close)
-        ledger.pause("transactions", "me")
-        ledger.resume("transactions")
+        ledger.admin.pause("transactions", "me")
+        ledger.admin.resume("transactions")
         another = Source("another", "landing/other/")
-        ledger.add_source(world.spec, another, world.bucket)
-        ledger.disable_source(world.spec, another)
-        ledger.discard(world.spec, world.run(), world.file("bad.csv")["file_id"], "me", "unwanted")
-        assert not ledger.waiting(world.spec).nothing
+        ledger.sources.add(world.spec, another, world.bucket)
+        ledger.sources.disable(world.spec, another)
+        ledger.replays.discard(world.spec, world.run(), world.file("bad.csv")["file_id"], "me", "unwanted")
+        assert not ledger.files.waiting(world.spec).nothing
         assert world.states() == {"bad.csv": "discarded"}
         (event,) = ledger.rows("select actor, reason from file_event where to_state = 'discarded'")
         assert event == {"actor": "me", "reason": "discarded by me: unwanted"}

@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from include.ingestion.errors import ObjectGone
+from include.errors import ObjectGone
 from tests.integration.world import World
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from include.feeds import feed_named
-from include.feeds.parquet import parquet_bytes, parquet_table
-from include.ingestion.past.backfill import reprocess
-from include.ingestion.past.comparison import Comparison, Kind, ReplayDiffers
+from include.backfill.backfill import reprocess
+from include.backfill.comparison import Comparison, Kind, ReplayDiffers
+from include.domains import feed_named
+from include.storage.parquet import parquet_bytes, parquet_table
 from tests import naive_sales as naive
 from tests.integration.shop import DAY, Shop
 
@@ -80,7 +80,7 @@ def test_a_late_and_a_superseded_file_change_the_winner_of_their_month_and_say_s
     shop.land("sales", "late.csv", fact(seller=3, cost="50.00"), fact(seller=3, cost="1.00", day="2026-02-01"), date=dt.date(2026, 3, 2))
     shop.land("sales", "2.csv", fact(seller=2, cost="60.00"), date=day)
     shop.drain("sales")
-    late, second = (shop.ledger.file_story(name)["file"]["file_id"] for name in ("late.csv", "2.csv"))
+    late, second = (shop.ledger.queries.file_story(name)["file"]["file_id"] for name in ("late.csv", "2.csv"))
     found = shop.proven()
     assert incentives(found) == {
         (1, 1, "2026-03"): D("0.00"),
@@ -101,7 +101,7 @@ def test_a_late_and_a_superseded_file_change_the_winner_of_their_month_and_say_s
     found = shop.proven()
     assert incentives(found)[1, 3, "2026-03"] == D("1.49")
     assert incentives(found)[2, 4, "2026-03"] == D("0.07")
-    assert [file["state"] for file in shop.ledger.list_files("sales")] == ["published", "published", "superseded", "published"]
+    assert [file["state"] for file in shop.ledger.queries.list_files("sales")] == ["published", "published", "superseded", "published"]
 
 
 def test_dimensions_that_come_after_their_facts_settle_what_was_unknown_before_their_run_returns(shop: Shop) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
+from tests.integration.command import run_sluice
 from tests.integration.shop import Shop
 from tests.integration.test_sales import customer, fact, person
 
@@ -23,7 +22,7 @@ def cells(shop: Shop, *words: str) -> list[list[str]]:
 
 
 def test_the_marts_are_shown_to_the_cent_for_people_and_for_programs(shop: Shop) -> None:
-    none = subprocess.run([sys.executable, "-m", "sluice", "sales", "team"], capture_output=True, text=True, check=False, timeout=60)
+    none = run_sluice("sales", "team", check=None)
     assert (none.returncode, none.stdout) == (0, "")
     assert none.stderr == "no sales are published yet; `sluice ingest sales --until-empty` takes what has landed\n"
 
@@ -91,9 +90,7 @@ def test_the_marts_are_shown_to_the_cent_for_people_and_for_programs(shop: Shop)
     ]
     assert [(row["sales_person_id"], row["total_sales"]) for row in named["salesperson"]] == [(1, "100.51"), (2, "40.00")]
 
-    empty = subprocess.run(
-        [sys.executable, "-m", "sluice", "sales", "compare", "--month", "2026-05"], capture_output=True, text=True, check=False, timeout=60
-    )
+    empty = run_sluice("sales", "compare", "--month", "2026-05", check=None)
     assert (empty.returncode, empty.stdout) == (0, "")
     assert empty.stderr == "no sales in 2026-05; what is published was sold from 2025-03 to 2026-03\n"
     assert ask(shop, "compare", "--month", "2026-05") == []
@@ -101,8 +98,7 @@ def test_the_marts_are_shown_to_the_cent_for_people_and_for_programs(shop: Shop)
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-3", "March", "2026-03-01", "0000-01"])
 def test_what_is_no_month_is_wrong_use(month: str) -> None:
-    command = [sys.executable, "-m", "sluice", "sales", "customers", "--month", month]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = run_sluice("sales", "customers", "--month", month, check=None)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"sluice: --month {month!r} is no month such as 2026-03\n")
 
 
@@ -116,7 +112,6 @@ def test_several_feeds_are_ingested_one_after_another_by_one_command(shop: Shop)
     ]
     again = json.loads(shop.sluice("ingest", "customer", "sales", "--json"))
     assert [(one["feed"], one["registered"], one["waiting"]) for one in again] == [("customer", 0, 0), ("sales", 0, 0)]
-    follow = [sys.executable, "-m", "sluice", "ingest", "customer", "sales", "--follow"]
-    refused = subprocess.run(follow, capture_output=True, text=True, check=False, timeout=60)
+    refused = run_sluice("ingest", "customer", "sales", "--follow", check=None)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "sluice: --follow goes round one feed; follow each in a process of its own\n"

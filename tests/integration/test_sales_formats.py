@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.feeds import feed_named
-from include.feeds.sales.lake import FACT_SALES
+from include.domains import feed_named
+from include.domains.sales.schema import FACT_SALES
 from tests import naive_sales as naive
 from tests.integration.shop import DAY, Shop, as_csv
 from tests.integration.test_sales import product
@@ -112,18 +112,18 @@ def test_the_same_rows_in_every_form_give_the_same_marts_and_the_same_rows_in_th
     )
     landed = {name: land(shop, "sales", name, *rows) for name in FORMS}
     shop.drain("customer", "product", "store", "sales_team", "sales")
-    assert {file["state"] for feed in ("sales", *naive.KEYS) for file in shop.ledger.list_files(feed)} == {"published"}
+    assert {file["state"] for feed in ("sales", *naive.KEYS) for file in shop.ledger.queries.list_files(feed)} == {"published"}
     found = shop.proven()
     assert found.customers[1, dt.date(2026, 3, 1)] == ("Zoë", 'a "b", c', "01", len(FORMS) * D("42.00"))
     assert len(found.warnings) == len(FORMS)
     assert len(found.unresolved) == len(FORMS) * 5
 
-    put_in: dict[str, set[tuple[Any, ...]]] = {}
+    install: dict[str, set[tuple[Any, ...]]] = {}
     for row in shop.ledger.rows("select f.key, m.sales_month, m.rows, m.total_sales from sales.fact_file m join file f using (file_id)"):
-        put_in.setdefault(row.pop("key"), set()).add(tuple(row.values()))
+        install.setdefault(row.pop("key"), set()).add(tuple(row.values()))
     first = landed["a.csv"]
-    assert put_in[first] == {(dt.date(2026, 2, 1), 1, D("0.14")), (dt.date(2026, 3, 1), 3, D("1000000041.99"))}
-    assert put_in == dict.fromkeys(landed.values(), put_in[first])
+    assert install[first] == {(dt.date(2026, 2, 1), 1, D("0.14")), (dt.date(2026, 3, 1), 3, D("1000000041.99"))}
+    assert install == dict.fromkeys(landed.values(), install[first])
 
     keys = {row["file_id"]: row["key"] for row in shop.ledger.rows("select file_id, key from file where feed = 'sales'")}
     of_file: dict[str, list[dict[str, Any]]] = {key: [] for key in landed.values()}

@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
-from certificate.domain import Domain
-from certificate.domains.sales.domain import SALES
-from certificate.history import History
-from certificate.leftovers import missing, unreferred
-from include.feeds import feed_named
-from include.ingestion.errors import EnvironmentFailure
-from include.ingestion.ports import Ports
-from include.ingestion.reconcile.look import Scope
-from include.ingestion.reconcile.reconcile import Reconciled, reconcile
-from include.stores.ledger.files import object_refs
-from tests.integration.shop import DAY, FEEDS, Shop
+from include.domains import auditor_of, feed_named
+from include.errors import EnvironmentFailure
+from include.ledger.files import object_refs
+from include.pipeline.ports import Ports
+from include.reconcile.context import Scope
+from include.reconcile.reconcile import Reconciled, reconcile
+from tests.integration.shop import DAY, FEEDS, Landed, Shop
+from tests.integration.snapshots import Begin
 from tests.integration.test_sales import customer, fact, person, product, store
+from tools.certificate.domains.sales.domain import SALES
+from tools.certificate.records import Records
+from tools.certificate.upkeep import missing, unreferred
 
 COLLECT = Scope(collect=True, grace_seconds=0)
 READ = Scope(verify=True)
 
 
-@dataclass
-class AsHistory:
+def as_records(shop: Shop) -> Records:
     """A shop as the certificate looks at what is left in a bucket."""
-
-    shop: Shop
-    domain: Domain = SALES
-
-    def __post_init__(self) -> None:
-        self.store, self.bucket, self.rows = self.shop.store, self.shop.bucket, self.shop.ledger.rows
+    return Records(shop.store, shop.bucket, shop.ledger.rows)
 
 
 def check(shop: Shop, feed: str, scope: Scope = READ) -> Reconciled:
     ports: Ports = shop.ports[feed]
-    return reconcile(ports, feed_named(feed), shop.run(), scope)
+    return reconcile(ports, auditor_of(feed_named(feed), ports), feed_named(feed), shop.run(), scope)
 
 
 def said(found: Reconciled) -> list[tuple[str, str, str]]:
@@ -54,8 +47,15 @@ def change(shop: Shop, statement: str, values: Sequence[Any] = ()) -> None:
 
 
 @pytest.fixture
-def trading(shop: Shop) -> Shop:
-    """A shop with every dimension, in two batches of products, and facts of two months."""
+def trading(begin: Begin) -> Iterator[Shop]:
+    """A shop with every dimension, in two batches of products, and facts of two months; in the lake too."""
+    with begin(Shop, traded) as (shop, landed):
+        shop.with_lake, shop.landed = True, landed
+        yield shop
+
+
+def traded(shop: Shop) -> Landed:
+    shop.with_lake = True
     shop.land("customer", "c.csv", customer(1), customer(2))
     shop.land("store", "s.csv", store(1), store(2))
     shop.land("sales_team", "t.csv", person(1), person(2))
@@ -64,7 +64,7 @@ def trading(shop: Shop) -> Shop:
     shop.drain()
     shop.land("product", "q.csv", product(5, price="12.50", updated="2026-03-15"))
     shop.drain("product")
-    return shop
+    return shop.landed
 
 
 def test_what_dimensions_and_facts_point_at_is_never_collected_and_all_feeds_go_on(trading: Shop) -> None:
@@ -83,8 +83,8 @@ def test_what_dimensions_and_facts_point_at_is_never_collected_and_all_feeds_go_
     after = {stamp.key for stamp in shop.store.objects(shop.bucket, "")}
     assert before - after == set(dead)
     assert needed <= after
-    assert unreferred(cast("History", AsHistory(shop))) == []
-    assert missing(cast("History", AsHistory(shop))) == []
+    assert unreferred(as_records(shop), SALES.pointers) == []
+    assert missing(as_records(shop), SALES.pointers) == []
 
     shop.land("customer", "c.csv", customer(2, "Bea"), customer(3))
     shop.land("product", "r.csv", product(6, "salt", "1.00"))
@@ -157,13 +157,20 @@ def test_facts_published_with_other_money_than_their_bronze_are_named(trading: S
 
 
 @pytest.fixture
-def listing(shop: Shop) -> Shop:
-    """A shop with products alone, in two batches."""
+def listing(begin: Begin) -> Iterator[Shop]:
+    """A shop with products alone, in two batches; in the lake too."""
+    with begin(Shop, listed) as (shop, landed):
+        shop.with_lake, shop.landed = True, landed
+        yield shop
+
+
+def listed(shop: Shop) -> Landed:
+    shop.with_lake = True
     shop.land("product", "p.csv", product(5), product(6, "salt"))
     shop.drain("product")
     shop.land("product", "q.csv", product(5, price="12.50", updated="2026-03-15"))
     shop.drain("product")
-    return shop
+    return shop.landed
 
 
 def state_of_products(shop: Shop) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from include.feeds.parquet import parquet_table
-from include.feeds.sales.sets import MARTS, NOTHING, SALES_PARTITIONED, Finished
-from include.ingestion import keys
-from include.ingestion.file import ObjectRef
-from include.stores.sales.sets import Sets
+from include.domains.sales.parquet_export import NOTHING, SALES_PARTITIONED, ParquetExport, Snapshots
+from include.domains.sales.schema import MARTS
+from include.files import keys
+from include.files.file import ObjectRef
+from include.storage.parquet import parquet_table
 from sluice.runtime import new_id, now
 from tests import naive_sales as naive
 from tests.integration.shop import Shop
@@ -21,13 +21,19 @@ from tests.integration.test_sales_lake import product
 from tests.integration.trade import Killed
 
 
-def sets_of(shop: Shop) -> Sets:
-    return Sets(shop.ledger, shop.store, shop.bucket, shop.ports["sales"].job, new_id)
+@pytest.fixture(autouse=True)
+def of_the_lake(shop: Shop) -> None:
+    """The sets are made of what lies there."""
+    shop.with_lake = True
+
+
+def sets_of(shop: Shop) -> ParquetExport:
+    return ParquetExport(shop.ledger.session, shop.store, shop.bucket, shop.ports["sales"].job, new_id)
 
 
 def read(shop: Shop, table: str) -> list[dict[str, Any]]:
     """The rows of a set as a reader finds them: by what the one object names, exactly."""
-    named = json.loads(shop.store.read_bytes(shop.bucket, keys.finished_sets("sales")))["objects"][table]
+    named = json.loads(shop.store.read_bytes(shop.bucket, keys.snapshots_index("sales")))["objects"][table]
     rows: list[dict[str, Any]] = []
     for ref in named:
         folders = dict(part.split("=") for part in ref["key"].split("/") if "=" in part)
@@ -36,7 +42,7 @@ def read(shop: Shop, table: str) -> list[dict[str, Any]]:
     return rows
 
 
-def proven(shop: Shop) -> Finished:
+def proven(shop: Shop) -> Snapshots:
     """The sets, once they are what PostgreSQL has published."""
     shop.proven()
     for mart, schema in MARTS.items():
@@ -51,11 +57,11 @@ def proven(shop: Shop) -> Finished:
         said = expected[line]
         assert (int(row["store_id"]), row["sales_month"]) == (said["store_id"], f"{said['sales_date']:%Y-%m}")
         assert (row["customer_id"], row["total_cost"], row["sales_date"]) == (said["customer_id"], said["total_cost"], said["sales_date"])
-    return sets_of(shop).now()
+    return sets_of(shop).current()
 
 
 def test_all_sets_appear_at_once_and_only_changed_months_are_written_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sets_of(shop).now() == NOTHING
+    assert sets_of(shop).current() == NOTHING
     shop.land("sales", "a.csv", fact(1, cost="3.00"), fact(2, 2, cost="4.00"), fact(1, day="2026-02-01"))
     shop.land("customer", "c.csv", customer(1))
     shop.drain("sales", "customer")
@@ -70,7 +76,7 @@ def test_all_sets_appear_at_once_and_only_changed_months_are_written_again(shop:
         kill_before_the_switch(shop, patch)
         with pytest.raises(Killed):
             sets_of(shop).refresh(now(), shop.said.append)
-    assert sets_of(shop).now() == first
+    assert sets_of(shop).current() == first
     assert len(read(shop, SALES_PARTITIONED)) == 3
     sets_of(shop).refresh(now(), shop.said.append)
     second = proven(shop)
@@ -115,7 +121,7 @@ def overtaken_before_the_marts(shop: Shop, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(shop.store, "put", put_and_be_overtaken)
 
 
-def of_month(finished: Finished, month: str) -> set[str]:
+def of_month(finished: Snapshots, month: str) -> set[str]:
     return {ref["key"] for ref in finished.objects[SALES_PARTITIONED] if ref["sales_month"] == month}
 
 
@@ -123,7 +129,7 @@ def kill_before_the_switch(shop: Shop, patch: pytest.MonkeyPatch) -> None:
     put = shop.store.put
 
     def put_all_but_the_switch(bucket: str, key: str, *more: Any, **named: Any) -> ObjectRef:
-        if key == keys.finished_sets("sales"):
+        if key == keys.snapshots_index("sales"):
             raise Killed
         return put(bucket, key, *more, **named)
 

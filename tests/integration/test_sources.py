@@ -6,16 +6,18 @@ import json
 
 import pytest
 
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion import keys
-from include.ingestion.errors import EnvironmentFailure, UsageError
-from include.ingestion.file import Source
-from include.ingestion.ingest import Progress
-from include.ingestion.past.backfill import ingest_date, verify_date
-from include.ingestion.sources import source_named
-from include.stores.open import s3_client
+from include.backfill.backfill import ingest_date, verify_date
+from include.backfill.history import History
+from include.clients import s3_client
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.errors import EnvironmentFailure, UsageError
+from include.files import keys
+from include.files.file import Source
+from include.files.sources import source_named
+from include.pipeline.run import Progress
+from include.reconcile.context import Auditor
+from tests.integration.command import run_sluice
 from tests.integration.trade import BAD, DAY, Trade, adds_up
-from tests.integration.world import run_sluice
 
 IN = "in/shop/"
 
@@ -25,12 +27,12 @@ def second(trade: Trade) -> str:
     """Another bucket, where orders arrive too."""
     bucket = f"{trade.bucket}-two"
     s3_client(trade.where.s3).create_bucket(Bucket=bucket)
-    trade.ledger.add_source(trade.specs["orders"], Source(bucket, IN), trade.bucket)
+    trade.ledger.sources.add(trade.specs["orders"], Source(bucket, IN), trade.bucket)
     return bucket
 
 
 def test_a_second_bucket_is_read_by_discover_and_the_same_key_there_is_another_file(trade: Trade, second: str) -> None:
-    trade.ledger.add_source(trade.specs["orders"], Source(second, keys.landing("orders")), trade.bucket)
+    trade.ledger.sources.add(trade.specs["orders"], Source(second, keys.landing("orders")), trade.bucket)
     key = trade.land("orders", "x.csv", "a 1.00")
     assert trade.land("orders", "x.csv", "a 2.00", second) == key
     trade.land("orders", "y.csv", "b 3.00", second, IN)
@@ -55,7 +57,7 @@ def test_what_follows_a_file_of_a_second_bucket_lies_in_our_own(trade: Trade, se
     trade.land("orders", "bad.csv", BAD, second, IN)
     trade.ingest()
     assert [*trade.store.objects(second, "")] == []
-    day = trade.ledger.files([trade.file_id(1)])[0].date
+    day = trade.ledger.files.by_id([trade.file_id(1)])[0].date
     bad, good = trade.file_id(1), trade.file_id(2)
     kept = keys.original_in_error(keys.error_folder("orders", day, "bad.csv", bad), "bad.csv")
     archived = keys.archived("orders", day, "good.csv", good)
@@ -86,7 +88,7 @@ def test_a_backfill_ingests_a_date_from_both_buckets(trade: Trade, second: str) 
     trade.land("orders", "x.csv", "a 1.00")
     trade.land("orders", "y.csv", "b 2.00", second, IN)
     trade.store.put(second, f"{IN}dt=2026-11-02/z.csv", b"name,amount\nc,1.00\n")
-    date = trade.ledger.asked_dates(trade.specs["orders"])
+    date = History(trade.ledger.session).requested_dates(trade.specs["orders"])
     assert date == []
     day = keys.date_in(f"{DAY}/x.csv")
     assert day is not None
@@ -94,20 +96,22 @@ def test_a_backfill_ingests_a_date_from_both_buckets(trade: Trade, second: str) 
     files = ingest_date(ports, spec, trade.run(), day, Progress())
     assert [kept.file.bucket for kept in files] == [second, trade.bucket]
     assert trade.sums() == {"a": (1, 100), "b": (1, 200)}
-    assert verify_date(ports, spec, trade.run(), day) == ("orders dt=2026-11-01: 2 files (2 published); 2 lines = 2 accepted + 0 rejected")
+    assert verify_date(ports, Auditor(), spec, trade.run(), day) == (
+        "orders dt=2026-11-01: 2 files (2 published); 2 lines = 2 accepted + 0 rejected"
+    )
 
 
 def test_a_disabled_place_is_not_listed_and_its_files_stay_what_they_are(trade: Trade, second: str) -> None:
     trade.land("orders", "x.csv", "a 1.00", second, IN)
     trade.ingest()
-    trade.ledger.disable_source(trade.specs["orders"], Source(second, IN))
+    trade.ledger.sources.disable(trade.specs["orders"], Source(second, IN))
     trade.land("orders", "y.csv", "b 2.00", second, IN)
     trade.ingest()
     assert trade.states() == [(1, "published")]
     adds_up(trade)
     with pytest.raises(UsageError, match="is no active place of orders"):
-        trade.ledger.disable_source(trade.specs["orders"], Source(second, IN))
-    assert trade.ledger.add_source(trade.specs["orders"], Source(second, IN), trade.bucket)
+        trade.ledger.sources.disable(trade.specs["orders"], Source(second, IN))
+    assert trade.ledger.sources.add(trade.specs["orders"], Source(second, IN), trade.bucket)
     trade.ingest()
     assert trade.sums() == {"a": (1, 100), "b": (1, 200)}
 
@@ -134,7 +138,7 @@ def test_places_that_overlap_by_a_row_of_somebodys_hand_give_no_file_twice(trade
 def test_a_place_that_is_taken_is_refused(trade: Trade, second: str, uri: str, why: str) -> None:
     bucket, _, prefix = uri.partition(":")
     with pytest.raises(UsageError, match=why):
-        trade.ledger.add_source(trade.specs["orders"], Source({"two": second, "own": trade.bucket}[bucket], prefix), trade.bucket)
+        trade.ledger.sources.add(trade.specs["orders"], Source({"two": second, "own": trade.bucket}[bucket], prefix), trade.bucket)
 
 
 @pytest.mark.parametrize("uri", ["in/shop/", "s3://", "s3://b", "s3://b/", "s3://b/in", "s3://b//in/", "s3://b/../in/"])
@@ -153,7 +157,7 @@ def test_the_command_lists_adds_and_disables_places(trade: Trade, second: str) -
         (second, "more/", True, 0),
     ]
     run_sluice("source", "disable", "transactions", place)
-    assert trade.ledger.sources(TRANSACTIONS) == [Source(trade.bucket, "landing/transactions/")]
+    assert trade.ledger.sources.active(TRANSACTIONS) == [Source(trade.bucket, "landing/transactions/")]
     assert "does not exist" in run_sluice("source", "add", "transactions", "s3://no-such-bucket/in/", check=3).stderr
 
 
@@ -163,6 +167,6 @@ def test_a_bucket_that_is_gone_ends_the_run_as_an_outage_and_nothing_is_lost(tra
     with pytest.raises(EnvironmentFailure, match=f"bucket {second} does not exist"):
         trade.ingest()
     assert trade.states() == []
-    trade.ledger.disable_source(trade.specs["orders"], Source(second, IN))
+    trade.ledger.sources.disable(trade.specs["orders"], Source(second, IN))
     trade.ingest()
     assert trade.sums() == {"a": (1, 100)}

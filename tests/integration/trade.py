@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
 
-from include.feeds.parquet import parquet_table
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion import keys
-from include.ingestion.batch import Attempt, Batch, BatchFile
-from include.ingestion.contract import MONEY, Column, Contract, Stored
-from include.ingestion.feed import FeedSpec, OverwritePolicy
-from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import Job, ObjectStore, Ports, Say
-from include.ingestion.reconcile.inventory import Expected
-from include.ingestion.reconcile.look import Scope
-from include.ingestion.reconcile.reconcile import Reconciled, reconcile
-from include.ingestion.run import Run
-from include.stores.ledger import PostgresLedger
-from include.stores.ledger.session import Cursor
-from include.stores.open import ledger_connection, s3_client
-from include.stores.prepare import add_feed
-from include.stores.s3 import S3Store
+from include.clients import ledger_connection, s3_client
+from include.contract import MONEY, Column, Contract, Stored
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.feed import FeedSpec, OverwritePolicy
+from include.files import keys
+from include.files.batch import Batch
+from include.ledger import Ledger
+from include.ledger.batches import Publish
+from include.ledger.session import Cursor
+from include.pipeline.delivering import Delivering
+from include.pipeline.message import JobFile, JobRequest
+from include.pipeline.ports import FeedParts, Ports
+from include.pipeline.run import Progress, ingest_once, until_empty
+from include.provision import add_feed
+from include.reconcile.context import Auditor, Scope
+from include.reconcile.reconcile import Reconciled, reconcile
+from include.run import Run
+from include.storage.object_store import ObjectStore
+from include.storage.parquet import parquet_table
+from include.storage.s3 import S3Store
 from sluice.runtime import Settings, new_id, now, open_ports
-from tests.integration.world import fresh
 
 CONTRACT = Contract(1, (Column("name"), Column("amount", matches=MONEY, stored=Stored.CENTS, stored_as="cents")))
 ORDERS = FeedSpec("orders", "trade", CONTRACT, (".csv",), overwrite=OverwritePolicy.SUPERSEDE, touch_column="name")
@@ -53,6 +54,13 @@ def dies(*_: object) -> None:
     raise Killed
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SumRequest(JobRequest):
+    job: ClassVar[str] = "sums"
+    files: tuple[JobFile, ...]
+    superseded: tuple[JobFile, ...]
+
+
 class SummingJob:
     """Reads bronze from S3 and leaves, under its attempt, what each file adds and what each superseded one takes away."""
 
@@ -63,32 +71,30 @@ class SummingJob:
     def answers(self) -> None:
         """It needs no service of its own."""
 
-    def run(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.before(request)
-        sums = [self._summed(request["bucket"], one) for one in request["files"]]
+    def run(self, request: JobRequest) -> Mapping[str, Any]:
+        assert isinstance(request, SumRequest)
+        self.before(request.to_json())
+        sums = [self._summed(request.bucket, one, sign) for sign, files in ((1, request.files), (-1, request.superseded)) for one in files]
         body = json.dumps(sums).encode()
-        ref = self._store.put(request["bucket"], keys.in_attempt(request["output"], "sums.json"), body, rows=len(sums))
-        manifest = {"objects": {"sums": dataclasses.asdict(ref)}, "job": name}
-        self._store.put(request["bucket"], keys.in_attempt(request["output"], "manifest.json"), json.dumps(manifest).encode())
+        ref = self._store.put(request.bucket, keys.in_attempt(request.output, "sums.json"), body, rows=len(sums))
+        manifest = {"objects": {"sums": dataclasses.asdict(ref)}, "job": request.job}
+        self._store.put(request.bucket, keys.in_attempt(request.output, "manifest.json"), json.dumps(manifest).encode())
         return manifest
 
-    def _summed(self, bucket: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    def _summed(self, bucket: str, one: JobFile, sign: int) -> dict[str, Any]:
         sums: dict[str, list[int]] = {}
-        for key in one["bronze"]:
+        for key in one.objects:
             for row in parquet_table(self._store.read_bytes(bucket, key)).to_pylist():
-                assert row["_file_id"] == one["file_id"]
+                assert row["_file_id"] == one.file_id
                 n, cents = sums.get(row["name"], (0, 0))
                 sums[row["name"]] = [n + 1, cents + row["cents"]]
-        return {"file_id": one["file_id"], "seq": one["seq"], "sign": one["sign"], "sums": sums}
+        return {"file_id": one.file_id, "seq": one.seq, "sign": sign, "sums": sums}
 
 
 class TradeResults:
-    """The `Results` port of both feeds: signed sums by name."""
+    """What is both feeds' own, publisher and exporter in one: signed sums by name."""
 
-    job = "sums"
-    passes = ()
-
-    def __init__(self, feed: str, ledger: PostgresLedger, store: ObjectStore, bucket: str) -> None:
+    def __init__(self, feed: str, ledger: Ledger, store: ObjectStore, bucket: str) -> None:
         self._feed = feed
         self._ledger = ledger
         self._store = store
@@ -96,45 +102,39 @@ class TradeResults:
         self.delivered: list[tuple[int, str]] = []
 
     @property
-    def shadows(self) -> Any:
-        raise AssertionError("these feeds are compared by nobody")
+    def parts(self) -> FeedParts:
+        return FeedParts(publisher=lambda: self, exporter=lambda: self)
 
-    def pointers(self, date: dt.date | None) -> Iterator[Expected]:  # noqa: ARG002 (the port's)
-        yield from ()
+    def request(self, batch: Batch, attempt: int, output: str) -> SumRequest:
+        return SumRequest(
+            feed=batch.feed,
+            batch=batch.number,
+            attempt=attempt,
+            bucket=self._bucket,
+            files=tuple(map(JobFile.of, batch.files)),
+            superseded=tuple(map(JobFile.of, batch.superseded)),
+            output=output,
+        )
 
-    def request(self, batch: Batch, attempt: Attempt) -> dict[str, Any]:
-        asked = [*((file, 1) for file in batch.files), *((old, -1) for old in batch.superseded)]
-        return {
-            "bucket": self._bucket,
-            "output": keys.attempt_folder(self._feed, batch.number, attempt.number),
-            "files": [self._asked(file, sign) for file, sign in asked],
-        }
-
-    @staticmethod
-    def _asked(file: BatchFile, sign: int) -> dict[str, Any]:
-        return {"file_id": file.file_id, "seq": file.seq, "sign": sign, "bronze": [ref.key for ref in file.bronze]}
-
-    def read(self, manifest: Mapping[str, Any]) -> Any:
+    def prepare(self, manifest: Mapping[str, Any]) -> Publish:
         ref = manifest["objects"]["sums"]
-        return json.loads(self._store.read_bytes(self._bucket, ref["key"], ref["etag"]))
+        sums = json.loads(self._store.read_bytes(self._bucket, ref["key"], ref["etag"]))
+        return lambda cursor, batch: self.publish(cursor, batch, sums)
 
-    def publish(self, transaction: Cursor, batch: Batch, produced: Any, at: dt.datetime) -> dict[str, int]:  # noqa: ARG002 (the port's)
+    def publish(self, transaction: Cursor, batch: Batch, sums: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         assert batch.feed == self._feed
-        for one in produced:
+        for one in sums:
             for name, (n, cents) in one["sums"].items():
                 _add(transaction, self._feed, name, one["sign"] * n, one["sign"] * cents)
             transaction.execute(
                 "insert into trade_log values (%s, %s, %s, %s, %s, %s)",
                 (self._feed, batch.number, one["file_id"], one["seq"], one["sign"], sum(n for n, _ in one["sums"].values())),
             )
-        return {"names": len({name for one in produced for name in one["sums"]})}
+        return {"names": len({name for one in sums for name in one["sums"]})}
 
-    def deliver(self, batch: Batch, job: Job, say: Say) -> None:  # noqa: ARG002 (the port's)
+    def export(self, batch: Batch, delivering: Delivering) -> None:  # noqa: ARG002 (the port's)
         assert batch.feed == self._feed
         self.delivered.append((batch.number, batch.feed))
-
-    def tidy(self, say: Say) -> None:
-        """Nothing is merged."""
 
 
 def _add(transaction: Cursor, feed: str, name: str, n: int, cents: int) -> None:
@@ -155,13 +155,13 @@ class Trade:
         self.specs = {spec.name: spec for spec in specs}
         self.said: list[str] = []
         opened = stack.enter_context(open_ports(where, TRANSACTIONS, self.said.append))
-        self.ledger: PostgresLedger = opened.ledger  # type: ignore[assignment]
+        self.ledger: Ledger = opened.ledger
         self.job = SummingJob(self.store)
         self.results = {name: TradeResults(name, self.ledger, self.store, self.bucket) for name in self.specs}
-        self._ports = dataclasses.replace(opened, job=self.job, sister=lambda name: (self.specs[name], self.results[name]))
+        self._ports = dataclasses.replace(opened, job=self.job, peer_feed=lambda name: (self.specs[name], self.results[name].parts))
 
     def ports(self, feed: str) -> Ports:
-        return dataclasses.replace(self._ports, results=self.results[feed])
+        return dataclasses.replace(self._ports, parts=self.results[feed].parts)
 
     def change(self, feed: str, **changes: Any) -> None:
         self.specs[feed] = dataclasses.replace(self.specs[feed], **changes)
@@ -188,14 +188,14 @@ class Trade:
         return progress
 
     def reconcile(self, feed: str = "orders", **scope: Any) -> Reconciled:
-        return reconcile(self.ports(feed), self.specs[feed], self.run(), Scope(**scope))
+        return reconcile(self.ports(feed), Auditor(), self.specs[feed], self.run(), Scope(**scope))
 
     def states(self, feed: str = "orders") -> list[tuple[int, str]]:
         """Seq and state of every file."""
-        return [(file["seq"], file["state"]) for file in self.ledger.list_files(feed)]
+        return [(file["seq"], file["state"]) for file in self.ledger.queries.list_files(feed)]
 
     def reason(self, seq: int, feed: str = "orders") -> str | None:
-        return {file["seq"]: file["reason"] for file in self.ledger.list_files(feed)}[seq]
+        return {file["seq"]: file["reason"] for file in self.ledger.queries.list_files(feed)}[seq]
 
     def sums(self, feed: str = "orders") -> dict[str, tuple[int, int]]:
         """Rows and cents by name, as people see them."""
@@ -214,7 +214,7 @@ class Trade:
 
     def moves(self, seq: int, feed: str = "orders") -> list[tuple[str | None, str, str | None]]:
         """From, to and reason of each change of a file's state."""
-        events = self.ledger.file_story(str(self.file_id(seq, feed)))["events"]
+        events = self.ledger.queries.file_story(str(self.file_id(seq, feed)))["events"]
         return [(event["from_state"], event["to_state"], event["reason"]) for event in events if event["kind"] == "move"]
 
 
@@ -231,7 +231,7 @@ def adds_up(trade: Trade, feed: str = "orders") -> None:
     assert sum(n for n, _ in trade.sums(feed).values()) == published["n"]
     found = trade.reconcile(feed, verify=True)
     assert [str(one) for one in found.findings if one.fails] == []
-    for tally in found.tallies:
+    for tally in found.daily_totals:
         assert tally.amount_in is None or tally.amount_in == (tally.amount_out or 0) + (tally.amount_rejected or 0)
         assert tally.lines == tally.lines_accepted + tally.rejected
 
@@ -249,8 +249,8 @@ def _add_all(connection: psycopg.Connection, bucket: str, specs: Sequence[FeedSp
 
 
 @pytest.fixture
-def trade(stores: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
+def trade(where: Settings) -> Iterator[Trade]:
     """A fresh ledger with the group, and a fresh bucket."""
-    with fresh(stores, database, monkeypatch) as where, ExitStack() as stack:
+    with ExitStack() as stack:
         add_trade(where)
         yield Trade(where, stack)

@@ -5,37 +5,30 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
-import psycopg
 import pytest
 
-from include.feeds import feed_named
-from include.ingestion.feed import FeedSpec
-from include.ingestion.ingest import Progress, ingest_once, until_empty
-from include.ingestion.ports import Ports
-from include.ingestion.run import Run
-from include.stores.ledger import PostgresLedger
-from include.stores.open import ledger_connection, s3_client
-from include.stores.prepare import prepare_ledger
-from include.stores.s3 import S3Store
+from include.clients import ledger_connection, s3_client
+from include.domains import feed_named
+from include.domains.transactions.queries import list_detections
+from include.feed import FeedSpec
+from include.ledger import Ledger
+from include.pipeline.ports import Ports
+from include.pipeline.run import Progress, ingest_once, until_empty
+from include.provision import prepare_ledger
+from include.run import Run
+from include.storage.s3 import S3Store
 from sluice.runtime import Settings, new_id, now, open_ports, settings
+from sluice.services.state import State
+from tests.integration.command import run_sluice
+from tests.integration.in_process import InThisProcess
+from tests.integration.stack import SCHEMA, renew
 
 HEADER = "step,customer,age,gender,zipcodeOri,merchant,zipMerchant,category,amount,fraud\n"
 DAY = "landing/transactions/dt=2026-11-01/"
-_DROP_SCHEMAS = """
-do $$
-declare
-    name text;
-begin
-    for name in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' and nspname <> 'public' loop
-        execute format('drop schema %I cascade', name);
-    end loop;
-end $$
-"""
 SMALL = {"min_total": 20, "min_count": 3, "max_avg_cents": 2300, "min_female": 2, "top": 10, "bottom": 10}
 
 
@@ -45,16 +38,20 @@ def row(customer: str = "C1", merchant: str = "M1", amount: str = "4.55", gender
 
 
 class World:
-    """What a test acts through: real services, nothing shared with other tests but the servers."""
+    """What a test acts through: real services, nothing shared with other tests but the servers.
+
+    `ports` evaluate batches in this process, for tests that are about something else; `on_spark` and the command have them done by Spark.
+    """
 
     def __init__(self, where: Settings, stack: ExitStack) -> None:
         self.where = where
         self.bucket = where.s3.bucket
         self.spec: FeedSpec = feed_named("transactions")
         self.said: list[str] = []
-        self.ports: Ports = stack.enter_context(open_ports(where, self.spec, self.said.append))
         self.store: S3Store = S3Store(s3_client(where.s3))
-        self.ledger: PostgresLedger = self.ports.ledger  # type: ignore[assignment]
+        self.on_spark: Ports = stack.enter_context(open_ports(where, self.spec, self.said.append))
+        self.ports: Ports = dataclasses.replace(self.on_spark, job=InThisProcess(self.store, self.bucket))
+        self.ledger: Ledger = self.ports.ledger
 
     def land(self, name: str, content: str | bytes) -> str:
         """Put an object below the landing prefix; a bare name goes under a date."""
@@ -84,64 +81,54 @@ class World:
         )
 
     def files(self) -> list[dict[str, Any]]:
-        return self.ledger.list_files("transactions")
+        return self.ledger.queries.list_files("transactions")
 
     def states(self) -> dict[str, str]:
         """State by base name, of the newest version."""
         return {file["key"].rsplit("/", 1)[-1]: file["state"] for file in self.files()}
 
     def file(self, name: str) -> dict[str, Any]:
-        return self.ledger.file_story(name)["file"]
+        return self.ledger.queries.file_story(name)["file"]
 
     def keys(self, prefix: str) -> list[str]:
         return [stamp.key for stamp in self.store.objects(self.bucket, prefix)]
 
     def detected(self) -> list[tuple[int, str, str | None, str]]:
-        return [(d["seq"], d["pattern_id"], d["customer_name"], d["merchant_id"]) for d in self.ledger.list_detections()]
+        return [(d["seq"], d["pattern_id"], d["customer_name"], d["merchant_id"]) for d in list_detections(self.ledger.session)]
 
     def sluice(self, *words: str, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command, on this world; with other values of some variables where a test says so."""
         return run_sluice(*words, check=check, **environment)
 
 
-def run_sluice(*words: str, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command, in the environment of the test."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sluice", *words],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert check is None or done.returncode == check, done.stderr
-    return done
+@pytest.fixture
+def world(state: State, services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A fresh ledger and a fresh bucket."""
+    with ExitStack() as stack:
+        yield World(fresh(state, services, database, monkeypatch), stack)
 
 
 @pytest.fixture
-def world(services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A fresh ledger and a fresh bucket."""
-    with fresh(services, database, monkeypatch) as where, ExitStack() as stack:
-        yield World(where, stack)
+def where(state: State, stores: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A fresh ledger and a fresh bucket; Spark is not there to be asked."""
+    return fresh(state, stores, database, monkeypatch)
 
 
-@contextmanager
-def fresh(services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def fresh(state: State, services: Mapping[str, str], database: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A ledger, alone in the database, and a bucket, named by the environment for as long as the block needs them."""
-    name = f"test-{new_id()}"
-    schema = name.replace("-", "_")
+    renew(state, database)
+    where = told(services, database, f"test-{new_id()}", monkeypatch)
+    s3_client(where.s3).create_bucket(Bucket=where.s3.bucket)
+    with ledger_connection(where.ledger) as connection:
+        prepare_ledger(connection, where.s3.bucket)
+    return where
+
+
+def told(services: Mapping[str, str], database: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A database and a bucket, named by the environment."""
     for variable, value in services.items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("SLUICE_BUCKET", name)
+    monkeypatch.setenv("SLUICE_BUCKET", bucket)
     monkeypatch.setenv("PGDATABASE", database)
-    monkeypatch.setenv("PGOPTIONS", f"-c search_path={schema} -c client_min_messages=warning")
-    with psycopg.connect(autocommit=True) as connection:
-        connection.execute(_DROP_SCHEMAS)
-        connection.execute(f"create schema {schema}".encode())
-    where = settings(os.environ)
-    s3_client(where.s3).create_bucket(Bucket=name)
-    with ledger_connection(where.ledger) as connection:
-        prepare_ledger(connection, name)
-    yield where
-    with psycopg.connect(autocommit=True) as connection:
-        connection.execute(_DROP_SCHEMAS)
+    monkeypatch.setenv("PGOPTIONS", f"-c search_path={SCHEMA} -c client_min_messages=warning")
+    return settings(os.environ)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.ingestion.errors import EnvironmentFailure
-from include.ingestion.file import FileStamp
+from include.errors import EnvironmentFailure
+from include.files.file import FileStamp
 from plugins.landing import sluice_landing_trigger
 from plugins.landing.sluice_landing_trigger import LandingTrigger, marks, recent_objects
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from include.ingestion.errors import AlreadyThere, ObjectGone
-from include.ingestion.file import FileStamp, ObjectRef
-from include.stores.settings import S3Settings, SparkSettings
+from include.errors import AlreadyThere, ObjectGone
+from include.files.file import FileStamp, ObjectRef
+from include.settings import S3Settings, SparkSettings
 from spark_jobs import session
 
 if TYPE_CHECKING:

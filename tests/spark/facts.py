@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_jobs.jobs.detect_transactions import sorted_detections, sorted_partials
-from spark_jobs.transforms import detect
+from spark_jobs.transactions import detect
+from spark_jobs.transactions.job import sorted_detections, sorted_partials
 
 FIRST_FILE_ID = 700
 
@@ -23,7 +23,7 @@ class Spent(NamedTuple):
     gender: str = "F"
 
 
-class Known(NamedTuple):
+class DecisionContext(NamedTuple):
     """A state row: a pair's aggregate as of earlier files."""
 
     customer: str
@@ -49,7 +49,7 @@ def file_ids(seqs: Sequence[int]) -> dict[int, int]:
     return {FIRST_FILE_ID - place: seq for place, seq in enumerate(sorted(seqs))}
 
 
-def table_of(files: Files, state: Sequence[Known] = (), weights: Weights | None = None) -> pa.Table:
+def table_of(files: Files, state: Sequence[DecisionContext] = (), weights: Weights | None = None) -> pa.Table:
     """Facts as Spark hands them over. Weights are by (customer, merchant)."""
     of_seq = {seq: file_id for file_id, seq in file_ids(list(files)).items()}
     rows = [
@@ -62,21 +62,23 @@ def table_of(files: Files, state: Sequence[Known] = (), weights: Weights | None 
     return pa.Table.from_pylist(rows, schema=detect.FACTS)
 
 
-def evaluated(files: Files, state: Sequence[Known] = (), weights: Weights | None = None, **given: int) -> pa.Table:
+def evaluated(files: Files, state: Sequence[DecisionContext] = (), weights: Weights | None = None, **given: int) -> pa.Table:
     return detect.evaluate(table_of(files, state, weights), plan(list(files), **given))
 
 
-def detected(files: Files, state: Sequence[Known] = (), weights: Weights | None = None, **given: int) -> list[Found]:
+def detected(files: Files, state: Sequence[DecisionContext] = (), weights: Weights | None = None, **given: int) -> list[Found]:
     """(seq, pattern, merchant, customer) in the order of numbers."""
     table = evaluated(files, state, weights, **given)
     rows = sorted_detections(table.filter(pc.is_valid(table["pattern_id"])).select(["seq", "pattern_id", "merchant", "customer"]))
     return [(row["seq"], row["pattern_id"], row["merchant"], row["customer"]) for row in rows.to_pylist()]
 
 
-def partials(files: Files, state: Sequence[Known] = ()) -> list[Known]:
+def partials(files: Files, state: Sequence[DecisionContext] = ()) -> list[DecisionContext]:
     table = evaluated(files, state)
     rows = sorted_partials(table.filter(pc.is_null(table["pattern_id"])).select(["seq", "merchant", "customer", "n", "cents", "gender"]))
-    return [Known(row["customer"], row["merchant"], row["n"], row["cents"], row["gender"], row["seq"]) for row in rows.to_pylist()]
+    return [
+        DecisionContext(row["customer"], row["merchant"], row["n"], row["cents"], row["gender"], row["seq"]) for row in rows.to_pylist()
+    ]
 
 
 def many(prefix: str, count: int, gender: str, merchant: str = "m") -> list[Spent]:

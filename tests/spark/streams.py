@@ -8,9 +8,9 @@ from decimal import Decimal
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from spark_jobs.transforms import detect
+from spark_jobs.transactions import detect
 from tests import naive
-from tests.spark.facts import Found, Known, Spent, detected, partials
+from tests.spark.facts import DecisionContext, Found, Spent, detected, partials
 
 customers = st.sampled_from(["a", "b", "c", "d", "é", "C1"])
 merchants = st.sampled_from(["m", "n", "\uff21"])
@@ -33,7 +33,7 @@ thresholds = st.builds(
 
 
 def naively(files: Sequence[Sequence[Spent]], rows: Sequence[naive.ImportanceRow], parameters: naive.Parameters) -> list[Found]:
-    """What DESIGN 5 says, from the tests' own evaluation; seqs from 1."""
+    """What should be found, from the tests' own evaluation; seqs from 1."""
     history = [
         (seq, [naive.Row(row.customer, row.gender, row.merchant, Decimal(row.cents) / 100) for row in file])
         for seq, file in enumerate(files, start=1)
@@ -46,7 +46,7 @@ def in_batches(
 ) -> list[Found]:
     """The same from the product: batch by batch, partials becoming state, each key once."""
     weights = {pair: int(value * 10**9) for pair, value in naive.weights_of(rows).items()}
-    state: list[Known] = []
+    state: list[DecisionContext] = []
     found: list[Found] = []
     seen: set[tuple[str, str, str | None]] = set()
     for batch in cut(files, cuts):

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from spark_jobs.transforms import detect
-from tests.spark.facts import Known, Spent, detected, evaluated, file_ids, many, partials, plan, table_of
+from spark_jobs.transactions import detect
+from tests.spark.facts import DecisionContext, Spent, detected, evaluated, file_ids, many, partials, plan, table_of
 
 UPGRADE, CHILD, DEI = detect.UPGRADE, detect.CHILD, detect.DEI_NEEDED
 
@@ -36,11 +36,13 @@ def test_child_needs_eighty_transactions_and_an_average_below_23(count: int, cen
 
 def test_child_adds_up_over_state_and_files_and_is_told_by_the_first_file_only() -> None:
     files = {5: [Spent("c")] * 9, 6: [Spent("c")], 7: [Spent("c")]}
-    assert detected(files, state=[Known("c", n=40, cents=40, seq=1), Known("c", n=30, cents=30, seq=2)]) == [(6, CHILD, "m", "c")]
+    assert detected(files, state=[DecisionContext("c", n=40, cents=40, seq=1), DecisionContext("c", n=30, cents=30, seq=2)]) == [
+        (6, CHILD, "m", "c")
+    ]
 
 
 def test_child_is_not_looked_at_where_the_file_has_no_row_of_the_pair() -> None:
-    childish = Known("c", n=500, cents=500)
+    childish = DecisionContext("c", n=500, cents=500)
     assert detected({5: [Spent("other")]}, state=[childish]) == []
     assert detected({5: [Spent("other")], 6: [Spent("c")]}, state=[childish]) == [(6, CHILD, "m", "c")]
     assert detected({5: [Spent("c", merchant="elsewhere")]}, state=[childish]) == []
@@ -53,7 +55,7 @@ def test_child_can_stop_holding_before_anyone_looks() -> None:
 
 
 def test_child_compares_exactly_where_a_product_would_not_fit_64_bits() -> None:
-    state = [Known("c", n=2 * 10**9, cents=2 * 10**18)]
+    state = [DecisionContext("c", n=2 * 10**9, cents=2 * 10**18)]
     assert detected({5: [Spent("c", cents=0)]}, state=state, max_avg_cents=10**10) == [(5, CHILD, "m", "c")]
 
 
@@ -86,7 +88,12 @@ def test_a_customer_counts_once_and_as_the_gender_of_the_first_row_at_that_merch
 
 
 def test_the_gender_that_the_state_saw_first_stays() -> None:
-    state = [Known("c", gender="F", seq=3), Known("c", gender="M", seq=2), Known("a", gender="F"), Known("b", gender="M")]
+    state = [
+        DecisionContext("c", gender="F", seq=3),
+        DecisionContext("c", gender="M", seq=2),
+        DecisionContext("a", gender="F"),
+        DecisionContext("b", gender="M"),
+    ]
     assert detected({5: [Spent("c", gender="F")]}, state=state, min_female=0) == [(5, DEI, "m", None)]
 
 
@@ -97,7 +104,7 @@ def test_the_first_row_is_the_one_with_the_lowest_line_in_whatever_order_rows_ar
 
 
 def test_dei_is_not_looked_at_where_the_file_has_no_row_of_the_merchant() -> None:
-    state = [Known("a", gender="F"), Known("b", gender="M"), Known("c", gender="M")]
+    state = [DecisionContext("a", gender="F"), DecisionContext("b", gender="M"), DecisionContext("c", gender="M")]
     assert detected({5: [Spent("x", "elsewhere")], 6: [Spent("a")]}, state=state, min_female=0) == [(6, DEI, "m", None)]
 
 
@@ -114,7 +121,7 @@ def test_upgrade_needs_more_than_the_total(total: int, upgraded: bool) -> None:
 
 def test_upgrade_needs_more_than_fifty_thousand_by_default() -> None:
     weights = {("c", "m"): LIGHT}
-    state = [Known("c", n=49_999, cents=10**9)]
+    state = [DecisionContext("c", n=49_999, cents=10**9)]
     assert detected({5: [Spent("c")]}, state=state, weights=weights) == []
     assert detected({5: [Spent("c")], 6: [Spent("c")]}, state=state, weights=weights) == [(6, UPGRADE, "m", "c")]
 
@@ -194,7 +201,7 @@ def test_who_comes_in_a_later_file_is_not_there_yet() -> None:
 
 
 def test_upgrade_looks_at_every_customer_of_a_visited_merchant_and_at_no_other_merchant() -> None:
-    state = [Known("c", n=60, cents=10**9), Known("d", "quiet", n=60, cents=10**9)]
+    state = [DecisionContext("c", n=60, cents=10**9), DecisionContext("d", "quiet", n=60, cents=10**9)]
     weights = {("c", "m"): LIGHT, ("d", "quiet"): LIGHT}
     assert detected({5: [Spent("newcomer")]}, state=state, weights=weights, min_total=50) == [(5, UPGRADE, "m", "c")]
 
@@ -226,10 +233,10 @@ def test_quantiles_are_those_of_decimal_arithmetic(percent: int) -> None:
 
 def test_partials_are_one_row_a_file_and_pair_of_new_rows_only() -> None:
     files = {6: [Spent("b", cents=5), Spent("a", cents=7, gender="M"), Spent("b", cents=1, gender="U")], 5: [Spent("b", "n", 3)]}
-    assert partials(files, state=[Known("b", n=100)]) == [
-        Known("a", "m", 1, 7, "M", 6),
-        Known("b", "m", 2, 6, "F", 6),
-        Known("b", "n", 1, 3, "F", 5),
+    assert partials(files, state=[DecisionContext("b", n=100)]) == [
+        DecisionContext("a", "m", 1, 7, "M", 6),
+        DecisionContext("b", "m", 2, 6, "F", 6),
+        DecisionContext("b", "n", 1, 3, "F", 5),
     ]
 
 
@@ -258,14 +265,14 @@ def test_detections_of_one_file_come_by_pattern_then_merchant_then_customer() ->
 
 
 def test_state_and_weights_without_rows_say_nothing() -> None:
-    assert evaluated({}, state=[Known("c", n=500)], weights={("c", "m"): 1}).num_rows == 0
+    assert evaluated({}, state=[DecisionContext("c", n=500)], weights={("c", "m"): 1}).num_rows == 0
     assert detect.evaluate(detect.FACTS.empty_table(), plan([5])).num_rows == 0
 
 
 def test_adding_up_on_the_way_changes_nothing() -> None:
     rows = [Spent(f"c{number % 7}", f"m{number % 3}", number, "FMEU"[number % 4]) for number in range(200)]
     files = {5: rows[:90], 6: rows[90:]}
-    facts = table_of(files, [Known("c1", "m1", 3, 3, "M")], {("c1", "m1"): 5})
+    facts = table_of(files, [DecisionContext("c1", "m1", 3, 3, "M")], {("c1", "m1"): 5})
     shuffled = facts.take(np.random.default_rng(1).permutation(facts.num_rows))
     settings = plan([5, 6], min_total=10, min_count=2, min_female=0)
     batches = shuffled.to_batches(max_chunksize=11)

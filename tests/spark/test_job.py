@@ -16,12 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.serializers import CloudPickleSerializer
 
-from include.feeds.transactions import state as stored
-from include.feeds.transactions.compaction import compact
-from include.feeds.transactions.job import DetectRequest, JobFile, ReferenceObject, StateObject, Thresholds
-from include.ingestion.errors import EnvironmentFailure
-from spark_jobs.jobs import detect_transactions
-from spark_jobs.transforms import detect
+from include.domains.transactions import schema as stored
+from include.domains.transactions.partials import merge_objects
+from include.domains.transactions.request import DetectRequest, ReferenceObject, StateObject, Thresholds
+from include.errors import JobFailed
+from include.pipeline.message import JobFile
+from include.storage.parquet import parquet_bytes
+from spark_jobs.attempt import JobRun
+from spark_jobs.transactions import detect
+from spark_jobs.transactions import job as detect_transactions
 from tests import naive
 from tests.spark.conftest import FolderStore
 from tests.spark.facts import Found, Spent, plan, table_of
@@ -57,7 +60,7 @@ class Pipeline:
             {"customer": customer, "merchant": merchant, "weight_nano": int(weight * 10**9)}
             for (customer, merchant), weight in naive.weights_of(IMPORTANCE).items()
         ]
-        store.put("bucket", "reference.parquet", stored.parquet_bytes(pa.Table.from_pylist(weights, schema=stored.REFERENCE)))
+        store.put("bucket", "reference.parquet", parquet_bytes(pa.Table.from_pylist(weights, schema=stored.REFERENCE)))
 
     def request(self, batch: Mapping[int, Sequence[Spent]], number: int = 1) -> DetectRequest:
         """The batch's bronze is written on the way, in two objects a file, the later lines first."""
@@ -67,7 +70,7 @@ class Pipeline:
             half = table.num_rows // 2
             objects = (f"bronze/dt=2026-11-20/file={900 - seq}/part-0.parquet", f"bronze/dt=2026-11-20/file={900 - seq}/part-1.parquet")
             for key, part in zip(objects, (table.slice(half), table.slice(0, half)), strict=True):
-                self.store.put("bucket", key, stored.parquet_bytes(part))
+                self.store.put("bucket", key, parquet_bytes(part))
             files.append(JobFile(900 - seq, seq, objects, len(rows)))
         return DetectRequest(
             feed="transactions",
@@ -84,7 +87,7 @@ class Pipeline:
         )
 
     def run(self, request: DetectRequest) -> dict[str, Any]:
-        return detect_transactions.run(self.spark, request, self.store, self.store.base)
+        return detect_transactions.run(JobRun(self.store, request, self.spark, self.store.base)).to_json()
 
     def table(self, manifest: Mapping[str, Any], name: str) -> pa.Table:
         return pq.read_table(self.store.folder / manifest["objects"][name]["key"], partitioning=None)
@@ -124,7 +127,7 @@ def test_compacted_state_and_the_partials_it_was_made_of_say_the_same(pipeline: 
         manifest = pipeline.run(request)
         if number < len(files):
             pipeline.publish(request, manifest)
-    merged = compact(pipeline.store, "bucket", pipeline.state[:3], "state/transactions/compacted/level=1/seq=1-3.parquet")
+    merged = merge_objects(pipeline.store, "bucket", pipeline.state[:3], "state/transactions/compacted/level=1/seq=1-3.parquet")
     compacted = StateObject(merged.key, 1, 1, 3, merged.rows)
     again = pipeline.run(replace(request, state=(compacted, *pipeline.state[3:]), output="again/"))
     for name in ("partials", "detections", "counters"):
@@ -184,7 +187,7 @@ def test_bronze_that_is_not_what_the_gate_counted_is_refused(pipeline: Pipeline)
     (batch,) = cut(stream(8, files=1), [])
     request = pipeline.request(batch)
     short = replace(request.files[0], objects=request.files[0].objects[:1])
-    with pytest.raises(EnvironmentFailure, match="holds 30 rows where its gate counted 60"):
+    with pytest.raises(JobFailed, match="holds 30 rows where its gate counted 60"):
         pipeline.run(replace(request, files=(short,)))
 
 

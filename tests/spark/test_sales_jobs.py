@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.feeds.parquet import parquet_bytes
-from include.feeds.sales import star
-from include.feeds.sales.job import FactsRequest, StarFile
-from include.ingestion.errors import EnvironmentFailure
-from spark_jobs.jobs import sum_sales_facts
+from include.domains.sales import schema as star
+from include.domains.sales.request import FactsRequest
+from include.errors import JobFailed
+from include.pipeline.message import JobFile
+from include.storage.parquet import parquet_bytes
+from spark_jobs.attempt import JobRun
+from spark_jobs.sales import sum_facts as sum_sales_facts
 from tests.spark.conftest import FolderStore
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ DAY, MONTH = dt.date(2026, 3, 14), dt.date(2026, 3, 1)
 Fact = tuple[int, str, str]
 
 
-def bronze(store: FolderStore, file_id: int, facts: Sequence[Fact], sold: dt.date = DAY) -> StarFile:
+def bronze(store: FolderStore, file_id: int, facts: Sequence[Fact], sold: dt.date = DAY) -> JobFile:
     """A file of facts (customer, product, price) of store 1 and seller 1."""
     rows = [
         {
@@ -45,7 +47,7 @@ def bronze(store: FolderStore, file_id: int, facts: Sequence[Fact], sold: dt.dat
     ]
     key = f"bronze/{file_id}.parquet"
     store.put("bucket", key, parquet_bytes(pa.Table.from_pylist(rows, schema=star.BRONZE)))
-    return StarFile(file_id, file_id, DAY, (key,), len(facts))
+    return JobFile(file_id, file_id, (key,), len(facts))
 
 
 def versions(store: FolderStore, feed: str, *rows: dict[str, Any]) -> str:
@@ -59,7 +61,7 @@ def versions(store: FolderStore, feed: str, *rows: dict[str, Any]) -> str:
     return key
 
 
-def request(files: Sequence[StarFile], known: dict[str, str], superseded: Sequence[StarFile] = ()) -> FactsRequest:
+def request(files: Sequence[JobFile], known: dict[str, str], superseded: Sequence[JobFile] = ()) -> FactsRequest:
     return FactsRequest(
         feed="sales",
         batch=1,
@@ -70,6 +72,10 @@ def request(files: Sequence[StarFile], known: dict[str, str], superseded: Sequen
         versions=known,
         output="state/sales/batch=00000001/attempt=1/",
     )
+
+
+def run(spark: SparkSession, store: FolderStore, request: FactsRequest) -> dict[str, Any]:
+    return sum_sales_facts.run(JobRun(store, request, spark, store.base)).to_json()  # type: ignore[arg-type]
 
 
 def left(store: FolderStore, manifest: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -84,7 +90,7 @@ def test_what_is_unusual_is_left_in_line_order_as_one_object_that_the_manifest_n
         "product": versions(store, "product", {"key": 5, "name": "salt", "current_price": D("2.00")}),
     }
     files = [bronze(store, 7, [(1, "salt", "2.00"), (3, "salt", "2.50"), (1, "rice", "9.99")]), bronze(store, 8, [(1, "salt", "2.01")])]
-    manifest = sum_sales_facts.run(spark, request(files, known), store, store.base)  # type: ignore[arg-type]
+    manifest = run(spark, store, request(files, known))
     nobody = {"column": "sales_person_id", "value": "1"}
     nothing = dict.fromkeys(("product_name", "product_id", "valid_from", "price", "current_price"))
     salt = {
@@ -115,8 +121,8 @@ def test_what_is_unusual_is_left_in_line_order_as_one_object_that_the_manifest_n
 def test_sums_are_exact_in_cents_and_what_is_taken_out_is_negative(spark: SparkSession, store: FolderStore) -> None:
     most = "9999999999.99"
     new, old = bronze(store, 8, [(1, "salt", most)] * 3), bronze(store, 7, [(1, "salt", "0.01")])
-    gone = StarFile(7, 8, DAY, old.objects, 1)
-    manifest = sum_sales_facts.run(spark, request([new], {}, [gone]), store, store.base)  # type: ignore[arg-type]
+    gone = JobFile(7, 8, old.objects, 1)
+    manifest = run(spark, store, request([new], {}, [gone]))
     by_product = [row for row in left(store, manifest, "sums") if row["product_name"]]
     assert [(row["seq"], row["month"], row["rows"], row["total"]) for row in by_product] == [
         (8, MONTH, 3, 3 * D(most)),
@@ -127,5 +133,5 @@ def test_sums_are_exact_in_cents_and_what_is_taken_out_is_negative(spark: SparkS
 
 def test_bronze_with_fewer_rows_than_were_counted_is_refused(spark: SparkSession, store: FolderStore) -> None:
     short = bronze(store, 7, [(1, "salt", "2.00")])
-    with pytest.raises(EnvironmentFailure, match="bronze of seq 7 holds 1 rows where the gate counted 2"):
-        sum_sales_facts.run(spark, request([StarFile(7, 7, DAY, short.objects, 2)], {}), store, store.base)  # type: ignore[arg-type]
+    with pytest.raises(JobFailed, match=r"bronze of file 7 \(seq 7\) holds 1 rows where its gate counted 2"):
+        run(spark, store, request([JobFile(7, 7, short.objects, 2)], {}))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from include.feeds.sales.star import BEGINNING, DIMENSIONS, Dimension
-from spark_jobs.transforms import sales_dimensions, sales_facts, sales_lake
+from include.domains.sales.schema import BEGINNING, DIMENSIONS, Dimension
+from spark_jobs.sales import dimensions as sales_dimensions
+from spark_jobs.sales import facts as sales_facts
+from spark_jobs.sales import lake_rows as sales_lake
 from tests import naive_sales as naive
 from tests.sales_streams import batches, stream
 
@@ -90,14 +92,16 @@ def versions_found(spark: SparkSession, dimension: Dimension, known: pa.Table) -
     rows = sales_dimensions.versions(spark.createDataFrame(known), dimension).toArrow().cast(dimension.versions).sort_by("valid_from")
     found: dict[int, list[naive.Version]] = defaultdict(list)
     for row in rows.to_pylist():
-        found[row["key"]].append(naive.Version(row["valid_from"], row["valid_to"], {name: row[name] for name, _ in dimension.attributes}))
+        found[row["key"]].append(
+            naive.Version(row["valid_from"], row["valid_to"], {name: row[name] for name in dimension.attributes.names})
+        )
     return dict(found)
 
 
 def expected_versions(dimension: Dimension, files: Sequence[naive.File]) -> dict[int, list[naive.Version]]:
     found = naive.versions_of(dimension.feed, naive.in_force(files))
     return {
-        key: [one._replace(row={name: one.row.get(name) for name, _ in dimension.attributes}) for one in versions]
+        key: [one._replace(row={name: one.row.get(name) for name in dimension.attributes.names}) for one in versions]
         for key, versions in found.items()
     }
 
@@ -213,7 +217,7 @@ def test_what_is_unknown_and_which_prices_differ_is_found_as_the_naive_evaluatio
         facts, known["customer"], known["store"], known["sales_team"], sales_dimensions.products_by_name(known["product"])
     )
     columns = {dimension.names: dimension.surrogate for dimension in DIMENSIONS.values()}
-    told = sales_facts.unusual(found, columns).toArrow().to_pylist()
+    told = sales_facts.findings(found, columns).toArrow().to_pylist()
     unresolved = [(row["file_id"], row["line"], row["column"], row["value"]) for row in told if row["column"] is not None]
     assert sorted(unresolved) == sorted(expected.unresolved)
     warnings = [(row["file_id"], row["line"], row["product_id"], row["valid_from"]) for row in told if row["column"] is None]

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.ingestion.errors import UsageError
-from include.ingestion.keys import landing, landing_file
-from include.ingestion.ports import ObjectStore, Say
-from include.stores.settings import S3Settings
+from include.errors import UsageError
+from include.files.keys import landing, landing_file
+from include.logs import Log
+from include.settings import S3Settings
+from include.storage.object_store import ObjectStore
 from sluice.generate.sales.errors import FolderTaken, LandingTaken, NoRoom
 from sluice.generate.sales.formats import Format
 from sluice.generate.sales.plan import FactFile, Request
@@ -55,7 +56,7 @@ def request(wish: Wish, seed: int, start: dt.date, formats: Sequence[Format], si
     return dataclasses.replace(draft, rows=rows, files_a_day=a_day)
 
 
-def to_folder(asked: Request, folder: Path, processes: int, say: Say) -> Generated:
+def to_folder(generation: Request, folder: Path, processes: int, log: Log) -> Generated:
     """Write a set and what is expected of it into a folder of its own.
 
     Raises:
@@ -64,17 +65,17 @@ def to_folder(asked: Request, folder: Path, processes: int, say: Say) -> Generat
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderTaken(folder)
-    _check_room(_existing(folder), _needed(asked) * (1 + _SECOND_WAVE * asked.faults))
-    return generate(asked, all_files(asked), lambda _: Folder(folder), processes, say, folder)
+    _check_room(_existing(folder), _needed(generation) * (1 + _SECOND_WAVE * generation.faults))
+    return generate(generation, all_files(generation), lambda _: Folder(folder), processes, log, folder)
 
 
 def to_landing(
-    asked: Request,
+    generation: Request,
     where: S3Settings,
     store: ObjectStore,
     wave: int,
     processes: int,
-    say: Say,
+    log: Log,
     *,
     expected: Path | None,
     overwrite: bool,
@@ -89,8 +90,8 @@ def to_landing(
         LandingTaken: keys of the wave are there already, others than those it is to replace.
         NoRoom: the disk is too full.
     """
-    _check_room(disk or Path(tempfile.gettempdir()), _needed(asked) * (_SECOND_WAVE if wave > 1 else 1))
-    every = all_files(asked)
+    _check_room(disk or Path(tempfile.gettempdir()), _needed(generation) * (_SECOND_WAVE if wave > 1 else 1))
+    every = all_files(generation)
     landed = [file for file in every if file.wave == wave]
     if not landed:
         raise UsageError("without --faults a set has one wave only: everything is landed by the first")
@@ -99,7 +100,12 @@ def to_landing(
     of_others = [] if wave > 1 else every[len(landed) :]
     target, nowhere = Landing(where), Nowhere()
     return generate(
-        asked, [*landed, *of_others], lambda file: target if file.wave == wave else nowhere, processes, say, expected if wave == 1 else None
+        generation,
+        [*landed, *of_others],
+        lambda file: target if file.wave == wave else nowhere,
+        processes,
+        log,
+        expected if wave == 1 else None,
     )
 
 
@@ -113,9 +119,9 @@ def _taken(store: ObjectStore, bucket: str, files: Sequence[AnyFile]) -> Iterato
         yield from (found.key for found in store.objects(bucket, landing(feed)) if found.key in wanted)
 
 
-def _needed(asked: Request) -> float:
+def _needed(generation: Request) -> float:
     """Bytes of the first wave."""
-    return (asked.rows * bytes_a_row(asked) + asked.sizes.customers * _CUSTOMER_BYTES) * _SPARE + MB
+    return (generation.rows * bytes_a_row(generation) + generation.sizes.customers * _CUSTOMER_BYTES) * _SPARE + MB
 
 
 def _check_room(where: Path, needed: float) -> None:

@@ -49,18 +49,18 @@ class DimensionFile:
     format: Format
 
 
-def dimension_files(asked: Request) -> list[DimensionFile]:
+def dimension_files(wanted: Request) -> list[DimensionFile]:
     """All dimension files in the order of wave and date; with faults each feed but stores has more than one."""
-    people, start = asked.population, asked.start
+    people, start = wanted.population, wanted.start
     parts = [(feed, 1, start) for feed in DIMENSIONS]
-    if asked.faults:
+    if wanted.faults:
         parts += [("product", 1, people.change_day), ("product", 2, people.change_day)]
         parts += [("sales_team", 1, people.move_day), ("customer", 1, people.change_day), ("customer", 2, start)]
     files: list[DimensionFile] = []
     for number, (feed, wave, day) in enumerate(parts):
         part = sum(file.feed == feed for file in files)
-        kind = asked.formats[number % len(asked.formats)]
-        files.append(DimensionFile(feed, part, wave, day, f"{feed}_{asked.seed}_{part}.{kind}", kind))
+        kind = wanted.formats[number % len(wanted.formats)]
+        files.append(DimensionFile(feed, part, wave, day, f"{feed}_{wanted.seed}_{part}.{kind}", kind))
     return sorted(files, key=lambda file: (file.wave, file.day, file.feed))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sluice.generate.sales.faults import About, Unusual
+from sluice.generate.sales.faults import About, OddRows
 from sluice.generate.sales.plan import FactFile
 from sluice.generate.sales.population import (
     FIRST_PRICE,
@@ -26,7 +26,7 @@ from sluice.generate.sales.population import (
 
 BLOCK = 1 << 17
 _GUESTS_IN_256 = 8
-_UNUSUAL_EVERY = 500
+_ODD_EVERY = 500
 _DAYS_AGO = np.repeat(np.array([0, 1, 2], np.int8), [200, 40, 16])  # a file holds sales of its date and of the two before
 DATES = 3
 _DEFAULT_PAY, PAYMENTS = 0, ("cash", "card", "UPI", None)
@@ -71,13 +71,13 @@ def dates(file: FactFile) -> list[dt.date]:
 
 def rows_of(file: FactFile, people: Population, *, faults: bool) -> Iterator[Rows]:
     """A file's rows, a block at a time; each block has a random generator of its own."""
-    unusual = _Unusual(file, people) if faults else None
+    odd_rows = _OddRows(file, people) if faults else None
     for block, first in enumerate(range(0, file.rows, BLOCK)):
         random = np.random.default_rng([people.seed, 2, file.number, file.version, block])
-        yield _block(file, people, random, first, min(BLOCK, file.rows - first), unusual)
+        yield _block(file, people, random, first, min(BLOCK, file.rows - first), odd_rows)
 
 
-def _block(file: FactFile, people: Population, random: np.random.Generator, first: int, count: int, unusual: _Unusual | None) -> Rows:
+def _block(file: FactFile, people: Population, random: np.random.Generator, first: int, count: int, odd_rows: _OddRows | None) -> Rows:
     sizes = people.sizes
     customer = people.liked_customers[random.integers(0, people.liked_customers.size, count, np.int32)]
     product = people.liked_products[random.integers(0, people.liked_products.size, count, np.int32)]
@@ -91,11 +91,11 @@ def _block(file: FactFile, people: Population, random: np.random.Generator, firs
     payment = (dice[1] % len(PAYMENTS)).astype(np.int8)
     pair = (seller * PLACES + place).astype(np.int32)
     price = np.full(count, FIRST_PRICE, np.int8)
-    if unusual is not None:
-        unusual.plant(first, customer, pair, product, days_ago, quantity)
+    if odd_rows is not None:
+        odd_rows.plant(first, customer, pair, product, days_ago, quantity)
     price[_since(file, people.change_day, days_ago) & people.changes[product]] = NEW_PRICE
-    if unusual is not None:
-        price[unusual.strange(first, count)] = STRANGE_PRICE
+    if odd_rows is not None:
+        price[odd_rows.strange(first, count)] = STRANGE_PRICE
     return Rows(first, customer, pair, product, days_ago, price, quantity, payment)
 
 
@@ -104,13 +104,13 @@ def _since(file: FactFile, day: dt.date, days_ago: NDArray[np.int8]) -> NDArray[
     return since
 
 
-class _Unusual:
-    """Where a file's unusual rows are. They take the place of drawn ones; every kind is there equally often."""
+class _OddRows:
+    """Where a file's odd_rows rows are. They take the place of drawn ones; every kind is there equally often."""
 
     def __init__(self, file: FactFile, people: Population) -> None:
-        kinds = list(Unusual)
+        kinds = list(OddRows)
         random = np.random.default_rng([people.seed, 3, file.number, file.version])
-        rounds = max(1, file.rows // _UNUSUAL_EVERY // len(kinds))
+        rounds = max(1, file.rows // _ODD_EVERY // len(kinds))
         at = random.permutation(file.rows)[: rounds * len(kinds)].reshape(rounds, len(kinds))
         self._at = dict(zip(kinds, at.T, strict=True))
         self._people = people
@@ -125,20 +125,20 @@ class _Unusual:
         quantity: NDArray[np.int8],
     ) -> None:
         people, count = self._people, len(customer)
-        customer[self._here(Unusual.CUSTOMER_UNKNOWN, first, count)[0]] = people.unknown_customer
-        product[self._here(Unusual.PRODUCT_UNKNOWN, first, count)[0]] = people.unknown_product
-        pair[self._here(Unusual.STORE_UNKNOWN, first, count)[0]] = people.unknown_store
-        pair[self._here(Unusual.SELLER_UNKNOWN, first, count)[0]] = people.unknown_seller
-        for kind, tied in zip((Unusual.TIED, Unusual.TIED_TOO), people.tied, strict=True):
+        customer[self._here(OddRows.CUSTOMER_UNKNOWN, first, count)[0]] = people.unknown_customer
+        product[self._here(OddRows.PRODUCT_UNKNOWN, first, count)[0]] = people.unknown_product
+        pair[self._here(OddRows.STORE_UNKNOWN, first, count)[0]] = people.unknown_store
+        pair[self._here(OddRows.SELLER_UNKNOWN, first, count)[0]] = people.unknown_seller
+        for kind, tied in zip((OddRows.TIED, OddRows.TIED_TOO), people.tied, strict=True):
             rows, turn = self._here(kind, first, count)
             pair[rows], days_ago[rows] = tied, 0
             product[rows], quantity[rows] = turn % people.sizes.products, turn % MOST_QUANTITY + 1
 
     def strange(self, first: int, count: int) -> Numbers:
         """Rows of the block with a price that no version of the product has."""
-        return self._here(Unusual.PRICE_STRANGE, first, count)[0]
+        return self._here(OddRows.PRICE_STRANGE, first, count)[0]
 
-    def _here(self, kind: Unusual, first: int, count: int) -> tuple[Numbers, Numbers]:
+    def _here(self, kind: OddRows, first: int, count: int) -> tuple[Numbers, Numbers]:
         """Which rows of the block they are, and the how-manieth of the file."""
         at = self._at[kind]
         (turn,) = np.nonzero((at >= first) & (at < first + count))

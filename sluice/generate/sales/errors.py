@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.ingestion.errors import UsageError
+from include.errors import UsageError
 
 _MB = 1_000_000
 

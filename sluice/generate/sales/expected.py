@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from include.ingestion.keys import landing, landing_file
+from include.files.keys import landing, landing_file
 from sluice.generate.sales.dimension_file import DimensionFile
 from sluice.generate.sales.fact_file import Planted, Written
 from sluice.generate.sales.faults import About
@@ -70,7 +70,7 @@ def described(outcome: Outcome) -> dict[str, Any]:
     """One file of `expected.json`."""
     file = outcome.file
     about = file.about if isinstance(file, FactFile) else About.NOTHING
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "wave": file.wave,
         "feed": file.feed,
         "dt": file.day.isoformat(),
@@ -86,7 +86,7 @@ def described(outcome: Outcome) -> dict[str, Any]:
     bad = len(outcome.planted)
     verdict = "quarantined" if about.quarantined else "duplicate" if about is About.COPY else "accepted"
     read = not about.lacks_column  # a file without a mandatory column is condemned by its header
-    told |= {
+    document |= {
         "verdict": verdict,
         "lines": outcome.rows if read else None,
         "accepted": outcome.rows - bad if read else None,
@@ -94,8 +94,8 @@ def described(outcome: Outcome) -> dict[str, Any]:
         "planted": dict(sorted(Counter(one.kind for one in outcome.planted).items())),
     }
     if 0 < bad <= _MOST_LISTED:
-        told["rejects"] = [asdict(one) for one in outcome.planted]
-    return told
+        document["rejects"] = [asdict(one) for one in outcome.planted]
+    return document
 
 
 def after_wave(people: Population, sums: Sums, wave: int) -> dict[str, Any]:
@@ -181,10 +181,10 @@ def winners_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
     ]
 
 
-def _winners(told: Mapping[str, Any]) -> dict[tuple[Month, int], list[int]]:
+def _winners(document: Mapping[str, Any]) -> dict[tuple[Month, int], list[int]]:
     return {
         (month["month"], store["store_id"]): [winner["sales_person_id"] for winner in store["winners"]]
-        for month in told["months"]
+        for month in document["months"]
         for store in month["stores"]
     }
 

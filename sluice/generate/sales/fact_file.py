@@ -101,7 +101,7 @@ class _Planting:
         return found
 
 
-def _told(shape: Shape, row: dict[str, Any]) -> dict[str, Any]:
+def _formatted(shape: Shape, row: dict[str, Any]) -> dict[str, Any]:
     return {name: row.get(name) for name in shape.columns}
 
 
@@ -116,7 +116,7 @@ def _write_text(file: FactFile, out: Counted, people: Population, shape: Shape, 
             data, at = memoryview(text.buffers()[2]), 0
             for before, bad in planting.in_block(rows):
                 stream.write(data[at : ends[before]])
-                stream.write(style.line(_told(shape, bad)))
+                stream.write(style.line(_formatted(shape, bad)))
                 at = ends[before]
             stream.write(data[at : ends[len(rows)]])
 
@@ -126,6 +126,6 @@ def _write_parquet(out: Counted, people: Population, shape: Shape, blocks: Itera
         for rows in blocks:
             good, pieces, at = table(people, shape, rows), [], 0
             for before, bad in planting.in_block(rows):
-                pieces += [good.slice(at, before - at), one_row(shape, _told(shape, bad))]
+                pieces += [good.slice(at, before - at), one_row(shape, _formatted(shape, bad))]
                 at = before
             writer.write_table(pa.concat_tables([*pieces, good.slice(at)]))

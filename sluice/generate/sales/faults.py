@@ -1,4 +1,4 @@
-"""What is planted: rows that must be rejected, rows that must count although they are unusual, and files with something about them."""
+"""What is planted: rows that must be rejected, rows that must count although they are odd_rows, and files with something about them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class About(enum.Enum):
         return self in {About.MISSING_COLUMN, About.BAD_REPLACEMENT}
 
 
-class Unusual(enum.Enum):
+class OddRows(enum.Enum):
     """Rows that count, and are told of. Of the tied sellers one sells exactly what the other does."""
 
     CUSTOMER_UNKNOWN = "customer_unknown"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from include.ingestion.keys import landing, landing_file
-from include.stores.settings import S3Settings
+from include.files.keys import landing, landing_file
+from include.settings import S3Settings
 from sluice.generate.sales.dimension_file import DimensionFile
 from sluice.generate.sales.plan import FactFile
 
@@ -59,8 +59,8 @@ class Landing(Target):
 
     @contextmanager
     def opened(self, file: AnyFile) -> Iterator[BinaryIO]:
-        from include.stores.open import s3_client
-        from include.stores.s3 import S3Store
+        from include.clients import s3_client
+        from include.storage.s3 import S3Store
 
         with tempfile.TemporaryFile() as out:
             yield out

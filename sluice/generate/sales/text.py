@@ -105,19 +105,21 @@ def lines(style: Style, people: Population, shape: Shape, rows: Rows) -> Any:
 
 def _texts(style: Style, people: Population, shape: Shape) -> list[tuple[str, Any]]:
     """Pieces of a line in their order: what each is numbered by, and its text for each number."""
-    pieces = [(by, told) for by, names in _PIECES if (told := tuple(name for name in names if name in shape.columns))]
+    pieces = [(by, shown) for by, names in _PIECES if (shown := tuple(name for name in names if name in shape.columns))]
     last = len(pieces) - 1
     return [
-        (by, _piece(style, people, by, told, shape.dates if by == "goods" else (), first=at == 0, last=at == last))
-        for at, (by, told) in enumerate(pieces)
+        (by, _piece(style, people, by, shown, shape.dates if by == "goods" else (), first=at == 0, last=at == last))
+        for at, (by, shown) in enumerate(pieces)
     ]
 
 
 @functools.lru_cache(maxsize=64)
-def _piece(style: Style, people: Population, by: str, told: tuple[str, ...], dates: tuple[dt.date, ...], *, first: bool, last: bool) -> Any:
+def _piece(
+    style: Style, people: Population, by: str, shown: tuple[str, ...], dates: tuple[dt.date, ...], *, first: bool, last: bool
+) -> Any:
     """The texts of these columns for every number, with what opens a line and what ends it; only those of goods differ by date."""
     values = _VALUES[by](people, dates)
-    texts = ["".join(map(style.value, told, row)) for row in zip(*(values[name] for name in told), strict=True)]
+    texts = ["".join(map(style.value, shown, row)) for row in zip(*(values[name] for name in shown), strict=True)]
     if first:
         texts = [style.first + text.removeprefix(",") for text in texts]
     if last:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from include.ingestion.ports import Say
+from include.logs import Log
 from sluice.generate.sales.dimension_file import dimension_files, write_dimension
 from sluice.generate.sales.expected import Book, Outcome, after_wave, customer_cells, described, team_cells, winners_changed
 from sluice.generate.sales.fact_file import Written, write_facts
@@ -54,13 +54,13 @@ class Generated:
         return self.bytes / _MB / self.cpu_seconds if self.cpu_seconds else 0.0
 
 
-def bytes_a_row(asked: Request) -> float:
+def bytes_a_row(wanted: Request) -> float:
     """The mean over the formats, learnt from a sample."""
     sizes = []
-    for kind in asked.formats:
-        sample = FactFile(_SAMPLE_NUMBER, 0, 1, asked.start, "sample", kind, _SAMPLE_ROWS)
+    for kind in wanted.formats:
+        sample = FactFile(_SAMPLE_NUMBER, 0, 1, wanted.start, "sample", kind, _SAMPLE_ROWS)
         with Nowhere().opened(sample) as out:
-            sizes.append(write_facts(sample, asked.population, out, faults=False).bytes / _SAMPLE_ROWS)
+            sizes.append(write_facts(sample, wanted.population, out, faults=False).bytes / _SAMPLE_ROWS)
     return sum(sizes) / len(sizes)
 
 
@@ -73,36 +73,36 @@ def files_a_day(rows: int, days: int, row_bytes: float, file_bytes: float) -> in
     return max(1, math.ceil(rows / days * row_bytes / file_bytes))
 
 
-def all_files(asked: Request) -> list[AnyFile]:
+def all_files(wanted: Request) -> list[AnyFile]:
     """Everything in a set: of each wave the dimensions, then the facts."""
-    return sorted([*dimension_files(asked), *fact_files(asked)], key=lambda file: file.wave)
+    return sorted([*dimension_files(wanted), *fact_files(wanted)], key=lambda file: file.wave)
 
 
 def generate(
-    asked: Request,
+    wanted: Request,
     files: Sequence[AnyFile],
     target_of: Callable[[AnyFile], Target],
     processes: int,
-    say: Say,
+    log: Log,
     expected: Path | None,
 ) -> Generated:
     """Write these files of a set, and what is expected of them if there is a folder for it (then `files` are all of the set)."""
     begun = time.monotonic()
-    book = Book(asked.population, (1, 2) if asked.faults else (1,))
+    book = Book(wanted.population, (1, 2) if wanted.faults else (1,))
     outcomes: dict[tuple[int, str, str], Outcome] = {}
-    progress = _Progress(len(files), sum(file.rows for file in files if isinstance(file, FactFile)), say)
+    progress = _Progress(len(files), sum(file.rows for file in files if isinstance(file, FactFile)), log)
     cpu_seconds = 0.0
-    with _made(asked, files, target_of, processes) as every:
+    with _made(wanted, files, target_of, processes) as every:
         for made in every:
             file = made.outcome.file
             outcomes[file.wave, file.feed, file.name] = made.outcome
             if isinstance(file, FactFile) and made.sums is not None:
                 book.enter(file, made.sums)
             cpu_seconds += made.cpu_seconds
-            progress.tell(made.outcome)
+            progress.report(made.outcome)
     in_order = [outcomes[file.wave, file.feed, file.name] for file in files]
     if expected is not None:
-        _write_expected(asked, in_order, book, expected)
+        _write_expected(wanted, in_order, book, expected)
     return Generated(
         files=len(in_order),
         rows=sum(one.rows for one in in_order),
@@ -113,32 +113,32 @@ def generate(
     )
 
 
-def _make(asked: Request, file: AnyFile, target: Target) -> Made:
+def _make(wanted: Request, file: AnyFile, target: Target) -> Made:
     """In a process: make one file."""
     pa.set_cpu_count(1)
     begun = time.process_time()
-    people = asked.population
+    people = wanted.population
     written = None
     with target.opened(file) as out:
         if isinstance(file, FactFile):
-            written = write_facts(file, people, out, faults=asked.faults)
+            written = write_facts(file, people, out, faults=wanted.faults)
             outcome = Outcome(file, written.rows, written.bytes, written.sha256, tuple(written.planted))
             written.planted = []
         else:
-            rows, counted = write_dimension(file, people, asked.start, out)
+            rows, counted = write_dimension(file, people, wanted.start, out)
             outcome = Outcome(file, rows, counted.bytes, counted.sha256)
     return Made(outcome, written, time.process_time() - begun)
 
 
 @contextmanager
-def _made(asked: Request, files: Sequence[AnyFile], target_of: Callable[[AnyFile], Target], processes: int) -> Iterator[Iterator[Made]]:
+def _made(wanted: Request, files: Sequence[AnyFile], target_of: Callable[[AnyFile], Target], processes: int) -> Iterator[Iterator[Made]]:
     """The files as they are finished. What has not begun when the block fails is not begun any more."""
     if processes == 1:
-        yield (_make(asked, file, target_of(file)) for file in files)
+        yield (_make(wanted, file, target_of(file)) for file in files)
         return
     pool = ProcessPoolExecutor(processes, get_context("spawn"))
     try:
-        waiting: list[Future[Made]] = [pool.submit(_make, asked, file, target_of(file)) for file in files]
+        waiting: list[Future[Made]] = [pool.submit(_make, wanted, file, target_of(file)) for file in files]
         yield (done.result() for done in as_completed(waiting))
     finally:
         pool.shutdown(cancel_futures=True)
@@ -147,36 +147,36 @@ def _made(asked: Request, files: Sequence[AnyFile], target_of: Callable[[AnyFile
 class _Progress:
     """Says now and then how far it is."""
 
-    def __init__(self, files: int, rows: int, say: Say) -> None:
-        self._files, self._rows, self._say = files, rows, say
-        self._begun = self._told = time.monotonic()
+    def __init__(self, files: int, rows: int, log: Log) -> None:
+        self._files, self._rows, self._log = files, rows, log
+        self._begun = self._reported_at = time.monotonic()
         self._done = self._written = self._bytes = 0
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, outcome: Outcome) -> None:
         self._done += 1
         self._bytes += outcome.bytes
         self._written += outcome.file.rows if isinstance(outcome.file, FactFile) else 0
         now = time.monotonic()
-        if now - self._told < _TELL_EVERY_SECONDS or self._done == self._files:
+        if now - self._reported_at < _TELL_EVERY_SECONDS or self._done == self._files:
             return
-        self._told = now
+        self._reported_at = now
         spent = now - self._begun
         left = f", about {spent * (self._rows - self._written) / self._written:.0f} s left" if self._written else ""
-        self._say(
+        self._log(
             f"{self._done:,} of {self._files:,} files, {self._written:,} of {self._rows:,} sales, "
             f"{self._bytes / _MB:,.0f} MB at {self._bytes / _MB / spent:.0f} MB/s{left}"
         )
 
 
-def _write_expected(asked: Request, outcomes: Sequence[Outcome], book: Book, folder: Path) -> None:
-    people = asked.population
-    told = [after_wave(people, sums, wave) for wave, sums in book.after.items()]
+def _write_expected(wanted: Request, outcomes: Sequence[Outcome], book: Book, folder: Path) -> None:
+    people = wanted.population
+    documents = [after_wave(people, sums, wave) for wave, sums in book.after.items()]
     content: dict[str, Any] = {
         "format": 1,
-        "asked": {**asdict(asked), "start": asked.start.isoformat(), "formats": [Format(kind).value for kind in asked.formats]},
+        "asked": {**asdict(wanted), "start": wanted.start.isoformat(), "formats": [Format(kind).value for kind in wanted.formats]},
         "files": [described(outcome) for outcome in outcomes],
-        "after_wave": told,
-        "winners_changed": winners_changed(told[0], told[-1]),
+        "after_wave": documents,
+        "winners_changed": winners_changed(documents[0], documents[-1]),
     }
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / EXPECTED, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

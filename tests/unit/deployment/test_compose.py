@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,15 @@ def test_no_container_is_told_a_secret_in_its_environment_or_command() -> None:
 @pytest.mark.parametrize("name", sorted(services()))
 def test_every_container_is_hardened_and_limited(name: str) -> None:
     service = services()[name]
-    assert service["user"] == "10001:10001"
+    assert service["user"] == "10001:10001", "neither root nor a user of the system; docs/deploy.md names it"
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["init"] is True
     assert re.fullmatch(r"\$\{\w+:-\d+[mg]\}", service["mem_limit"])
-    assert service["image"].endswith(":${SLUICE_VERSION:-0.1.0}")
-    assert service["logging"]["options"] == {"max-size": "20m", "max-file": "3"}
+    assert service["image"].endswith(f":${{SLUICE_VERSION:-{version('sluice')}}}")
+    logs = service["logging"]["options"]
+    assert int(logs["max-size"].removesuffix("m")) * int(logs["max-file"]) <= 100, "a container's log fills no disk (MB)"
     if name in ONE_SHOT:
         assert service["restart"] == "no"
     else:
@@ -172,7 +174,7 @@ def test_versitygw_is_hardened_as_the_store_it_stands_for() -> None:
     same = ("user", "read_only", "cap_drop", "security_opt", "init", "restart", "logging", "secrets", "tmpfs")
     for name in ("versitygw", "versitygw-iam"):
         assert {key: other[name][key] for key in same} == {key: services()["s3"][key] for key in same}
-        assert other[name]["healthcheck"]["interval"] == "10s"
+        assert other[name]["healthcheck"]["interval"] == services()["s3"]["healthcheck"]["interval"]
     assert other["versitygw"]["networks"] == ["store", "compute"]
     assert other["versitygw-iam"]["networks"] == ["store"], "Spark does not reach who makes users"
 
@@ -193,7 +195,7 @@ def test_vault_is_hardened_and_airflow_alone_reaches_it() -> None:
 
 @pytest.mark.parametrize(("program", "pinned"), [("versitygw", "versity/versitygw v1.8.0"), ("vault", "hashicorp/vault v1.21.0")])
 def test_programs_in_go_are_pinned_by_checksum_and_so_is_the_go_that_builds_them(program: str, pinned: str) -> None:
-    folder = PROJECT / "deploy" / "go"
+    folder = PROJECT / "tools" / "images"
     sums = (folder / program / "go.sum").read_text()
     assert f"github.com/{pinned}" in (folder / program / "go.mod").read_text()
     assert re.search(rf"^github.com/{re.escape(pinned)} h1:\S{{44}}$", sums, re.MULTILINE)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from deploy.trial.s3_roles import CASES, LIST, REFUSED, ROLES, Case, judged
 from sluice.deployment.s3_users import for_bucket, make_users
 from sluice.services.state import PROJECT
+from tools.trial.s3_roles import CASES, LIST, REFUSED, ROLES, Case, evaluated
 
 FOLDER = PROJECT / "deploy" / "iam"
 BUCKET = "arn:aws:s3:::sluice"
@@ -123,10 +123,10 @@ def test_a_store_that_answers_one_request_otherwise_is_found() -> None:
     answers = ["done" if case.allowed else REFUSED for case in CASES]
     bucket = {role: [REFUSED, REFUSED] for role in ROLES}
     allowed = sum(case.allowed for case in CASES)
-    assert judged(answers, bucket) == {"allowed": allowed, "refused": len(CASES) - allowed + 2 * len(ROLES)}
+    assert evaluated(answers, bucket) == {"allowed": allowed, "refused": len(CASES) - allowed + 2 * len(ROLES)}
     for wrong in ([*answers[:-1], "done"], ["AccessDenied and done", *answers[1:]], [*answers[:-1], "NoSuchKey"]):
         with pytest.raises(AssertionError, match="Case"):
-            judged(wrong, bucket)
+            evaluated(wrong, bucket)
     for opened in ({**bucket, "reader": [REFUSED, "done"]}, {role: bucket[role] for role in ROLES[1:]}):
         with pytest.raises(AssertionError):
-            judged(answers, opened)
+            evaluated(answers, opened)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from include.ingestion.errors import UsageError
-from include.stores.settings import S3Settings
+from include.errors import UsageError
+from include.settings import S3Settings
 from sluice.deployment.spark import authenticated, cluster_secret, connect_settings, submit_connection
-from sluice.services.spark import jars_and_store
+from spark_jobs.configuration import store_conf
 
 SAID = {
     "SPARK_MASTER": "spark://spark-master:7077",
@@ -47,7 +47,7 @@ def test_on_aws_neither_endpoint_nor_keys_are_said_so_that_a_role_is_used() -> N
     assert not [
         name for name in told if name.endswith((".endpoint", "path.style.access", "access.key", "secret.key", "credentials.provider"))
     ]
-    tls = jars_and_store(S3Settings("b", "https://store.example"))
+    tls = store_conf(S3Settings("b", "https://store.example"))
     assert tls["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "true"
 
 

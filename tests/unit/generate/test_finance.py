@@ -8,9 +8,9 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 
-from include.feeds import feed_named
+from include.domains import feed_named
 from sluice.generate.finance import EventFile, Wish, files, write
-from tests.unit.quality.desk import judged
+from tests.unit.quality.desk import validated
 
 WISH = Wish(rows=1000, days=3, file_rows=150, companies=20, first=dt.date(2026, 1, 1), seed=7)
 
@@ -40,7 +40,7 @@ def test_the_same_wish_makes_the_same_bytes_and_another_seed_others() -> None:
 def test_every_row_is_accepted_and_each_id_has_one_company() -> None:
     companies: dict[tuple[str, int], set[int]] = {}
     for file in files(WISH):
-        verdict, desk = judged(body(file), key=file.key, contract=feed_named(file.feed).contract)
+        verdict, desk = validated(body(file), key=file.key, contract=feed_named(file.feed).contract)
         assert (verdict.fault, verdict.accepted) == (None, file.rows), verdict.reason
         key = "stock_id" if file.feed == "stocks" else "fund_id"
         for row in desk.bronze(verdict).to_pylist():
@@ -57,10 +57,10 @@ def test_bad_events_come_on_top_are_refused_for_every_reason_and_change_no_good_
     bad = replace(WISH, rows=9000, file_rows=800, faults=True)
     refused: dict[tuple[str, bool], Counter[tuple[str, ...]]] = defaultdict(Counter)
     for file in files(bad):
-        verdict, desk = judged(body(file, bad), key=file.key, contract=feed_named(file.feed).contract)
+        verdict, desk = validated(body(file, bad), key=file.key, contract=feed_named(file.feed).contract)
         assert (verdict.fault, verdict.accepted, verdict.rejected) == (None, file.rows, file.rows // 100), verdict.reason
         good = replace(file, bad=0)
-        same, without = judged(body(good, replace(bad, faults=False)), key=file.key, contract=feed_named(file.feed).contract)
+        same, without = validated(body(good, replace(bad, faults=False)), key=file.key, contract=feed_named(file.feed).contract)
         assert desk.bronze(verdict).drop_columns("_line") == without.bronze(same).drop_columns("_line")
         refused[file.feed, file.is_array].update(tuple(row["columns"].split(",")) for row in desk.rejects(verdict))
     for (feed, is_array), columns in refused.items():

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from include.feeds import feed_named
-from include.ingestion.file import LedgerFile
-from include.ingestion.lifecycle import State
-from include.ingestion.verdict import Fault, Verdict
+from include.domains import feed_named
+from include.files.file import LedgerFile
+from include.files.states import State
+from include.files.verdict import Fault, Verdict
 from include.quality.gate import GreatExpectationsGate
 from sluice.generate.sales.command import Wish, request, to_folder
 from sluice.generate.sales.formats import Format
@@ -23,7 +23,7 @@ from tests.unit.quality.memory_store import MemoryStore
 
 BUCKET = "sluice"
 FEEDS = ("sales", "customer", "store", "product", "sales_team")
-Judged = list[tuple[dict[str, Any], Verdict]]
+GateResult = list[tuple[dict[str, Any], Verdict]]
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +32,18 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory, store: MemoryStore) -> Judged:
+def validated(tmp_path_factory: pytest.TempPathFactory, store: MemoryStore) -> GateResult:
     """Each file that is told of, with its verdict."""
     folder = tmp_path_factory.mktemp("gate") / "set"
     asked = request(Wish(None, 30_000, 30, 64), 4, dt.date(2026, 1, 20), tuple(Format), Sizes(200, 4, 3, 40), faults=True)
     to_folder(asked, folder, 1, lambda _: None)
     told = json.loads((folder / "expected.json").read_text())["files"]
     gate = GreatExpectationsGate(store, BUCKET)
-    found: Judged = []
+    found: GateResult = []
     for feed in FEEDS:
         its = [one for one in told if one["feed"] == feed]
         files = [_landed(store, number, one, folder) for number, one in enumerate(its, start=1)]
-        found += zip(its, gate.judge(feed_named(feed), files, "1", lambda _: None), strict=True)
+        found += zip(its, gate.validate(feed_named(feed), files, "1", lambda _: None), strict=True)
     return found
 
 
@@ -57,29 +57,29 @@ def _landed(store: MemoryStore, number: int, told: dict[str, Any], folder: Path)
     return LedgerFile(number, told["feed"], number, BUCKET, key, 1, ref.etag, ref.size, day, State.REGISTERED)
 
 
-def test_lines_accepted_and_rejected_are_as_told(judged: Judged) -> None:
+def test_lines_accepted_and_rejected_are_as_told(validated: GateResult) -> None:
     differ = [
         (told["name"], told["about"], verdict.reason)
-        for told, verdict in judged
+        for told, verdict in validated
         if (verdict.lines, verdict.accepted, verdict.rejected) != (told["lines"], told["accepted"], told["rejected"])
     ]
     assert differ == []
-    assert len(judged) > 40
+    assert len(validated) > 40
 
 
-def test_the_files_that_are_told_to_be_quarantined_are_refused_and_no_others(judged: Judged) -> None:
-    refused = {(told["about"], verdict.fault) for told, verdict in judged if verdict.fault}
+def test_the_files_that_are_told_to_be_quarantined_are_refused_and_no_others(validated: GateResult) -> None:
+    refused = {(told["about"], verdict.fault) for told, verdict in validated if verdict.fault}
     assert refused == {
         ("missing column", Fault.COLUMN_MISSING),
         ("replaces a file of the first wave and lacks a column", Fault.COLUMN_MISSING),
         ("too many rejected rows", Fault.TOO_MANY_REJECTS),
     }
-    assert all((verdict.fault is not None) == (told["verdict"] == "quarantined") for told, verdict in judged)
+    assert all((verdict.fault is not None) == (told["verdict"] == "quarantined") for told, verdict in validated)
 
 
-def test_the_rejected_rows_are_those_that_are_listed_for_their_columns(judged: Judged, store: MemoryStore) -> None:
+def test_the_rejected_rows_are_those_that_are_listed_for_their_columns(validated: GateResult, store: MemoryStore) -> None:
     looked = 0
-    for told, verdict in judged:
+    for told, verdict in validated:
         if verdict.rejects is None:
             continue
         text = store.held[BUCKET, verdict.rejects.key].decode()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from include.feeds.transactions.contract import IMPORTANCE, TRANSACTIONS
+from include.domains.transactions.feeds import IMPORTANCE, TRANSACTIONS
 from include.quality.rows import accepted_rows
 from sluice.generate.faults import KINDS
 from sluice.generate.transactions import HEADER, IMPORTANCE_HEADER, generate, write
@@ -113,7 +113,7 @@ def test_faults_are_planted_where_the_report_says_and_nowhere_else(faulty: Path)
 def test_the_gate_rejects_exactly_the_planted_rows_for_the_planted_column(faulty: Path) -> None:
     faults = json.loads((faulty / "faults.json").read_text())["faults"]
     with (faulty / "transactions.csv").open("rb") as stream:
-        pieces = list(accepted_rows(TRANSACTIONS, stream, "transactions.csv"))
+        pieces = list(accepted_rows(TRANSACTIONS.contract, stream, "transactions.csv"))
     rejected = {line: {reason.column for reason in reasons} for piece in pieces for line, reasons in piece.rejected}
     assert rejected == {fault["line"]: {fault["column"] or ""} for fault in faults if fault["rejected"]}
     assert sum(piece.table.num_rows for piece in pieces) == 20_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.feeds.transactions.contract import TRANSACTIONS
+from include.domains.transactions.feeds import TRANSACTIONS
 from sluice.produce.chunks import Position, cuts, header_of
 from sluice.produce.errors import HeaderUnfit, SourceEmpty
 
@@ -63,7 +63,7 @@ def test_cutting_anew_at_any_cut_gives_the_same_chunks(lines: list[bytes], ends:
 
 @pytest.mark.parametrize("header", [HEADER, b"\xef\xbb\xbf" + HEADER, HEADER.replace(b"\n", b"\r\n"), HEADER.replace(b"age", b"'age'")])
 def test_a_header_is_kept_byte_for_byte(header: bytes) -> None:
-    assert header_of(io.BytesIO(header + b"row\n"), "a.csv", TRANSACTIONS) == header
+    assert header_of(io.BytesIO(header + b"row\n"), "a.csv", TRANSACTIONS.contract) == header
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_a_header_is_kept_byte_for_byte(header: bytes) -> None:
 )  # fmt: skip
 def test_a_first_line_that_is_no_header_of_the_feed_is_refused(content: bytes, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        header_of(io.BytesIO(content), "a.csv", TRANSACTIONS)
+        header_of(io.BytesIO(content), "a.csv", TRANSACTIONS.contract)

@@ -10,7 +10,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from include.ingestion.errors import EnvironmentFailure, SluiceError, UsageError
+from include.errors import EnvironmentFailure, SluiceError, UsageError
 from sluice.produce.drive import Endpoints, private_file, public_file
 from sluice.produce.errors import SourceMissing, SourceNotPublic
 from sluice.produce.origins import HttpFile

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from include.ingestion.errors import EnvironmentFailure, UsageError
+from include.errors import EnvironmentFailure, UsageError
 from sluice.produce.errors import SourceBroken, SourceChanged, SourceMissing
 from sluice.produce.origins import HttpFile
 from sluice.produce.sources import Source, source

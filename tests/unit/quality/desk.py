@@ -12,12 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.feeds.transactions.spec import TRANSACTIONS
-from include.ingestion.contract import Contract
-from include.ingestion.feed import FeedSpec
-from include.ingestion.file import LedgerFile
-from include.ingestion.lifecycle import State
-from include.ingestion.verdict import Verdict
+from include.contract import Contract
+from include.domains.transactions.feeds import TRANSACTIONS
+from include.feed import FeedSpec
+from include.files.file import LedgerFile
+from include.files.states import State
+from include.files.verdict import Verdict
 from include.quality.gate import GreatExpectationsGate
 from tests.unit.quality.memory_store import MemoryStore
 
@@ -42,8 +42,8 @@ class Desk:
         number = len(self.store.held)
         return LedgerFile(number, "transactions", number, BUCKET, key, 1, ref.etag, ref.size, dt.date(2026, 11, 21), State.REGISTERED)
 
-    def judge(self, files: Sequence[LedgerFile]) -> list[Verdict]:
-        return self.gate.judge(self.spec, files, "1", self.said.append)
+    def validate(self, files: Sequence[LedgerFile]) -> list[Verdict]:
+        return self.gate.validate(self.spec, files, "1", self.said.append)
 
     def bronze(self, verdict: Verdict) -> pa.Table:
         """The accepted rows as they lie in the store."""
@@ -53,16 +53,17 @@ class Desk:
         """`rejects.csv`, read as any CSV reader reads it; bytes that are not UTF-8 as surrogates."""
         if verdict.rejects is None:
             return []
+        csv.field_size_limit(2**26)
         text = self.store.held[BUCKET, verdict.rejects.key].decode("utf-8", "surrogateescape")
         return [*csv.DictReader(io.StringIO(text, newline=""))]
 
 
-def judged(
+def validated(
     content: bytes, key: str = "landing/transactions/dt=2026-11-21/a.csv", *, contract: Contract | None = None, **gate: int
 ) -> tuple[Verdict, Desk]:
     """One file's verdict on a fresh desk."""
     fresh = Desk(contract=contract, **gate)
-    return fresh.judge([fresh.land(content, key)])[0], fresh
+    return fresh.validate([fresh.land(content, key)])[0], fresh
 
 
 def rows(count: int, **values: str) -> bytes:

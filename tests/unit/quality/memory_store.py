@@ -8,8 +8,8 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from include.ingestion.errors import AlreadyThere, ObjectGone
-from include.ingestion.file import FileStamp, ObjectRef
+from include.errors import AlreadyThere, ObjectGone
+from include.files.file import FileStamp, ObjectRef
 
 _NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 

@@ -14,7 +14,7 @@ WITH_NULLS = HEADER.replace(b"fraud", b"note") + b"".join(
 
 def test_rows_read_back_from_bronze_have_the_digest_that_was_recorded_also_where_values_are_null() -> None:
     desk = Desk()
-    (verdict,) = desk.judge([desk.land(WITH_NULLS)])
+    (verdict,) = desk.validate([desk.land(WITH_NULLS)])
     table = desk.bronze(verdict).drop_columns([FILE_ID])
     assert table["additional_column"].null_count == 34
     digest = Digest()

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from include.ingestion.contract import Column, Contract
-from include.ingestion.errors import UsageError
-from include.ingestion.verdict import Fault
+from include.contract import Column, Contract
+from include.errors import UsageError
+from include.files.verdict import Fault
 from include.quality import dialect
 from include.quality.csv_reader import read_csv
-from include.quality.lines import Condemned, Content
+from include.quality.lines import Content, Quarantined
 from include.quality.records import Rows
 
 TWO = Contract(1, (Column("a"), Column("b", null=True)), ignored=frozenset({"x"}), quote="'")
@@ -34,7 +34,7 @@ mostly_good = st.lists(st.one_of(good_line, good_line, messy), max_size=12).map(
 
 
 def expected(body: bytes, quote: bytes, fields: int) -> list[Row]:
-    """Line by line, as DESIGN 4 puts it."""
+    """Line by line, as the dialect is defined."""
     found: list[Row] = []
     for number, line in enumerate(body.split(b"\n"), 2):
         ended = number - 1 <= body.count(b"\n")
@@ -58,8 +58,8 @@ def read(content: bytes, contract: Contract, piece_bytes: int) -> list[Row]:
     source = Content(io.BytesIO(content), zipped=False, max_bytes=10**9)
     try:
         return [row for rows in read_csv(source, contract, piece_bytes) for row in found(rows)]
-    except Condemned as condemned:
-        if condemned.fault is not Fault.NO_ROWS:
+    except Quarantined as refused:
+        if refused.fault is not Fault.NO_ROWS:
             raise
         return []
 

@@ -15,12 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from include.feeds.mutual_funds.contract import MUTUAL_FUNDS
-from include.feeds.stocks.contract import STOCKS
-from include.ingestion.contract import Contract
-from include.ingestion.verdict import Fault, Verdict
+from include.contract import Contract
+from include.domains.finance.feeds import MUTUAL_FUNDS, STOCKS
+from include.files.verdict import Fault, Verdict
 from include.quality.bronze import Digest, bronze_schema
-from tests.unit.quality.desk import Desk, judged
+from tests.unit.quality.desk import Desk, validated
 
 KEY = "landing/stocks/dt=2026-11-21/a.jsonl"
 GOOD: dict[str, Any] = {"stock_id": 1, "company_id": 2, "symbol": "A", "price": 1, "volume": 3, "timestamp": "2026-11-21T10:00:00Z"}
@@ -36,13 +35,13 @@ def record(raw: str | None = None, name: str = "timestamp", **changes: Any) -> b
     return f'{json.dumps(said)[:-1]}, "{name}": {raw}}}'.encode()
 
 
-def judge(*records: bytes, contract: Contract = STOCKS) -> tuple[Verdict, Desk]:
-    return judged(b"\n".join(records), key=KEY, contract=dataclasses.replace(contract, tolerance=Fraction(1)))
+def validate(*records: bytes, contract: Contract = STOCKS.contract) -> tuple[Verdict, Desk]:
+    return validated(b"\n".join(records), key=KEY, contract=dataclasses.replace(contract, tolerance=Fraction(1)))
 
 
-def reasons(*records: bytes, contract: Contract = STOCKS) -> list[tuple[int, str, str]]:
+def reasons(*records: bytes, contract: Contract = STOCKS.contract) -> list[tuple[int, str, str]]:
     """Line, columns and rules of each rejected record."""
-    verdict, desk = judge(*records, contract=contract)
+    verdict, desk = validate(*records, contract=contract)
     assert verdict.fault is None, verdict.reason
     return [(int(one["line"]), one["columns"], one["rules"]) for one in desk.rejects(verdict)]
 
@@ -82,9 +81,9 @@ NO_INSTANTS = {
 
 
 def test_instants_in_all_their_forms_are_exact_in_bronze_and_tell_where_the_zone_was_missing() -> None:
-    verdict, desk = judge(*map(record, INSTANTS))
+    verdict, desk = validate(*map(record, INSTANTS))
     table = desk.bronze(verdict)
-    assert table.schema.remove_metadata() == bronze_schema(STOCKS)
+    assert table.schema.remove_metadata() == bronze_schema(STOCKS.contract)
     found = [(row["stock_timestamp"], row["without_zone"]) for row in table.to_pylist()]
     assert found == [(at(text), unzoned) for text, unzoned in INSTANTS.values()]
 
@@ -96,7 +95,7 @@ def test_what_is_no_instant_or_lies_too_far_away_rejects_the_row() -> None:
 
 @pytest.mark.parametrize("text", ["0", "0.000001", "999999999999.999999", '"12.5"', "7.10"])
 def test_amounts_of_up_to_six_decimals_are_exact(text: str) -> None:
-    verdict, desk = judge(record(text, "price"))
+    verdict, desk = validate(record(text, "price"))
     assert [row["price"] for row in desk.bronze(verdict).to_pylist()] == [Decimal(text.strip('"')).quantize(Decimal("0.000001"))]
 
 
@@ -115,11 +114,11 @@ def test_whole_numbers_that_a_bigint_does_not_hold_reject_the_row(name: str, tex
 def test_only_ids_amounts_and_the_timestamp_must_not_be_null() -> None:
     for name in ("stock_id", "company_id", "price", "volume", "timestamp"):
         assert reasons(record("null", name), record()) == [(1, name, "not_null")], name
-    verdict, desk = judge(record(symbol=None, details={"exchange": None, "sector": None}), record(details=None))
+    verdict, desk = validate(record(symbol=None, details={"exchange": None, "sector": None}), record(details=None))
     assert [(row["symbol"], row["exchange"], row["sector"]) for row in desk.bronze(verdict).to_pylist()] == [(None,) * 3, ("A", None, None)]
     fund = {"fund_id": 1, "name": None, "company_id": 2, "holdings": "0.5", "timestamp": 1700000000}
     bad = [json.dumps({**fund, name: None}).encode() for name in ("fund_id", "company_id", "holdings", "timestamp")]
-    rejected = reasons(json.dumps(fund).encode(), *bad, contract=MUTUAL_FUNDS)
+    rejected = reasons(json.dumps(fund).encode(), *bad, contract=MUTUAL_FUNDS.contract)
     assert rejected == [
         (2, "fund_id", "not_null"),
         (3, "company_id", "not_null"),
@@ -129,7 +128,7 @@ def test_only_ids_amounts_and_the_timestamp_must_not_be_null() -> None:
 
 
 def test_unknown_keys_are_kept_and_nested_ones_where_they_were() -> None:
-    verdict, desk = judge(record(more={"a": [1.50]}, details={**DETAILS, "country": "DE"}), record(exchange="top"))
+    verdict, desk = validate(record(more={"a": [1.50]}, details={**DETAILS, "country": "DE"}), record(exchange="top"))
     assert [row["additional_column"] for row in desk.bronze(verdict).to_pylist()] == [
         '{"details":{"country":"DE"},"more":{"a":[1.5]}}',
         '{"exchange":"top"}',
@@ -139,7 +138,7 @@ def test_unknown_keys_are_kept_and_nested_ones_where_they_were() -> None:
 def test_in_csv_nested_columns_go_by_their_last_name_and_an_epoch_is_digits() -> None:
     header = "volume,sector,stock_id,company_id,symbol,price,timestamp,exchange,country"
     body = f"{header}\n3,S,1,2,A,0.5,1700000000123,X,DE\n".encode()
-    verdict, desk = judged(body, key="landing/stocks/dt=2026-11-21/a.csv", contract=STOCKS)
+    verdict, desk = validated(body, key="landing/stocks/dt=2026-11-21/a.csv", contract=STOCKS.contract)
     (row,) = desk.bronze(verdict).to_pylist()
     assert (row["exchange"], row["sector"], row["price"], row["additional_column"]) == ("X", "S", Decimal("0.500000"), '{"country":"DE"}')
     assert row["stock_timestamp"] == at("2023-11-14T22:13:20.123+00:00")
@@ -166,7 +165,7 @@ HOSTILE = {
 
 def test_hostile_records_reject_themselves_alone_for_their_own_reason() -> None:
     csv.field_size_limit(2**20)
-    verdict, desk = judge(record(), *HOSTILE, record())
+    verdict, desk = validate(record(), *HOSTILE, record())
     assert verdict.accepted == 2
     assert [(int(one["line"]), one["rules"]) for one in desk.rejects(verdict)] == [*enumerate(HOSTILE.values(), start=2)]
     assert [one["original"].encode("utf-8", "surrogateescape") for one in desk.rejects(verdict)] == [*HOSTILE]
@@ -175,16 +174,16 @@ def test_hostile_records_reject_themselves_alone_for_their_own_reason() -> None:
 @pytest.mark.parametrize(("body", "byte", "records"), [(b"[%s, {]", 113, 1), (b"[%s %s", 111, 1), (b"[%s", 110, 1), (b"[%s] x", 112, 1)])
 def test_a_broken_array_condemns_the_file_with_the_byte_at_which_it_breaks(body: bytes, byte: int, records: int) -> None:
     one = json.dumps({"stock_id": 1}).encode().ljust(108)
-    verdict, _ = judged(body.replace(b"%s", one), key="landing/stocks/a.json", contract=STOCKS)
+    verdict, _ = validated(body.replace(b"%s", one), key="landing/stocks/a.json", contract=STOCKS.contract)
     assert verdict.fault is Fault.FORMAT
     assert f"broken at byte {byte}, after {records} records" in (verdict.reason or "")
 
 
 _LONG = """
 import io, resource, sys
-from include.feeds.stocks.contract import STOCKS
+from include.domains.finance.feeds import STOCKS
 from include.quality.formats import reader_for
-from include.quality.lines import PIECE_BYTES, Condemned, Content
+from include.quality.lines import PIECE_BYTES, Quarantined, Content
 
 class Endless(io.RawIOBase):
     left = 100 * 2**20
@@ -199,8 +198,8 @@ class Endless(io.RawIOBase):
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    for _ in reader_for(sys.argv[1])(Content(Endless(), zipped=False, max_bytes=2**36), STOCKS, PIECE_BYTES): pass
-except Condemned as condemned:
+    for _ in reader_for(sys.argv[1])(Content(Endless(), zipped=False, max_bytes=2**36), STOCKS.contract, PIECE_BYTES): pass
+except Quarantined as condemned:
     print(condemned.fault.value)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.ingestion.file import Kind, LedgerFile
-from include.ingestion.kept import KeptFile
-from include.ingestion.lifecycle import State
-from include.ingestion.repair.fix import FixParent
-from include.ingestion.verdict import Fault, Verdict
+from include.files.file import Kind, LedgerFile
+from include.files.fix import FixParent
+from include.files.record import FileRecord
+from include.files.states import State
+from include.files.verdict import Fault, Verdict
 from include.quality.gate import GreatExpectationsGate
 from tests.unit.quality.desk import BUCKET, HEADER, ROW, Desk
 
@@ -29,7 +29,7 @@ class Correcting(Desk):
         super().__init__()
         content = content or HEADER + ROW * 100 + b"".join(bad)
         self.parent = self.land(content, key)
-        (self.verdict,) = self.judge([self.parent])
+        (self.verdict,) = self.validate([self.parent])
         assert self.verdict.rejected == len(bad)
         self.fixed: dict[int, int] = {}
         self.header = self.verdict.header
@@ -40,12 +40,12 @@ class Correcting(Desk):
             return None
         file = dataclasses.replace(self.parent, state=State.PUBLISHED)
         at = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
-        kept = KeptFile(file, "landing", None, True, True, self.verdict.bronze, self.verdict.bronze_digest, self.verdict.rejects, at)
+        kept = FileRecord(file, "landing", None, True, True, self.verdict.bronze, self.verdict.bronze_digest, self.verdict.rejects, at)
         return FixParent(kept, self.header, self.fixed)
 
     def correct(self, content: bytes) -> Verdict:
         file: LedgerFile = dataclasses.replace(self.land(content, KEY), kind=Kind.ROW_FIX)
-        (verdict,) = self.judge([file])
+        (verdict,) = self.validate([file])
         return verdict
 
     def rejects_csv(self, verdict: Verdict) -> bytes:
@@ -130,7 +130,7 @@ def test_thousands_of_corrections_come_in_whatever_the_size_of_the_stretches_the
     desk = Correcting()
     content = HEADER + ROW * 110_000 + BAD * 12_000
     desk.parent = desk.land(content, "landing/transactions/dt=2026-11-21/large.csv")
-    (desk.verdict,) = desk.judge([desk.parent])
+    (desk.verdict,) = desk.validate([desk.parent])
     desk.header = desk.verdict.header
     verdict = desk.correct(desk.rejects_csv(desk.verdict).replace(b",x,", b",1,"))
     assert (verdict.fault, verdict.lines, verdict.accepted) == (None, 12_000, 12_000)

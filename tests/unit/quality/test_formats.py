@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.feeds.sales.contract import SALES
-from include.ingestion.errors import UsageError
-from include.ingestion.keys import EVERY_FORMAT
+from include.domains.sales.feeds import SALES
+from include.errors import UsageError
+from include.files.keys import EVERY_FORMAT
 from include.quality.bronze import FILE_ID, LINE, Digest
 from include.quality.formats import reader_for
 from include.quality.reread import recount, reread
-from tests.unit.quality.desk import BUCKET, Desk, judged
+from tests.unit.quality.desk import BUCKET, Desk, validated
 
-LENIENT = dataclasses.replace(SALES, tolerance=Fraction(1))
-NAMES = [*SALES.names, "zone", "payment_mode"]
+LENIENT = dataclasses.replace(SALES.contract, tolerance=Fraction(1))
+NAMES = [*SALES.contract.names, "zone", "payment_mode"]
 Row = tuple[str | None, ...]
 
 good = st.tuples(
@@ -54,7 +54,9 @@ def csv(rows: list[Row]) -> bytes:
 
 
 def _objects(rows: list[Row]) -> list[dict[str, str | None]]:
-    return [{name: value for name, value in zip(NAMES, row, strict=True) if value is not None or name in SALES.names} for row in rows]
+    return [
+        {name: value for name, value in zip(NAMES, row, strict=True) if value is not None or name in SALES.contract.names} for row in rows
+    ]
 
 
 def lines(rows: list[Row]) -> bytes:
@@ -106,7 +108,7 @@ def test_a_table_is_judged_alike_in_every_format(rows: list[Row], piece_bytes: i
     desk = Desk(contract=LENIENT, piece_bytes=piece_bytes)
     files = [desk.land(write(rows), f"landing/transactions/{place}{ending}") for place, (ending, write) in enumerate(WRITTEN)]
     found = []
-    for (ending, _), file, verdict in zip(WRITTEN, files, desk.judge(files), strict=True):
+    for (ending, _), file, verdict in zip(WRITTEN, files, desk.validate(files), strict=True):
         assert (verdict.fault, verdict.lines) == (None, len(rows)), ending
         header = ending.startswith(".csv")
         table = desk.bronze(verdict) if verdict.bronze else None
@@ -136,5 +138,5 @@ def test_every_ending_of_a_feed_of_every_format_has_a_reader() -> None:
 
 def test_amounts_that_are_added_up_are_the_totals() -> None:
     content = csv([("1", "1", "soap", "2026-11-20", "1", "2.50", "3", "7.50", None, None)] * 3)
-    verdict, desk = judged(content, contract=SALES)
+    verdict, desk = validated(content, contract=SALES.contract)
     assert reread(desk.store, BUCKET, desk.spec, verdict.file_id, verdict.bronze).amount == 2250

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.quality.desk import DATA, HEADER, ROW, judged, rows
+from tests.unit.quality.desk import DATA, HEADER, ROW, rows, validated
 
 REJECTED = [
     ("customer_null.csv", "customer", "not_null", "customer is empty"),
@@ -34,7 +34,7 @@ REJECTED = [
 @pytest.mark.parametrize(("name", "columns", "rules", "reason"), REJECTED)
 def test_a_bad_row_is_rejected_alone_with_its_line_and_reasons(name: str, columns: str, rules: str, reason: str) -> None:
     content = (DATA / name).read_bytes()
-    verdict, desk = judged(content)
+    verdict, desk = validated(content)
     assert (verdict.passed, verdict.lines, verdict.accepted, verdict.rejected) == (True, 10, 9, 1)
     (reject,) = desk.rejects(verdict)
     assert (reject["file_id"], reject["line"], reject["columns"], reject["rules"]) == ("1", "5", columns, rules)
@@ -55,7 +55,7 @@ AMOUNTS = [
 
 @pytest.mark.parametrize(("text", "cents"), AMOUNTS, ids=[ascii(text) for text, _ in AMOUNTS])
 def test_an_amount_is_exact_cents_or_no_amount(text: str, cents: int | None) -> None:
-    verdict, desk = judged(rows(10) + rows(1, amount=text)[len(HEADER) :])
+    verdict, desk = validated(rows(10) + rows(1, amount=text)[len(HEADER) :])
     assert (verdict.lines, verdict.rejected) == (11, 0 if cents is not None else 1)
     if cents is None:
         assert desk.rejects(verdict)[0]["rules"] == "matches"
@@ -78,26 +78,26 @@ STEPS = [
 
 @pytest.mark.parametrize(("text", "good"), STEPS, ids=[ascii(text) for text, _ in STEPS])
 def test_a_step_is_one_to_nine_ascii_digits(text: str, good: bool) -> None:
-    verdict, _ = judged(rows(10) + rows(1, step=text)[len(HEADER) :])
+    verdict, _ = validated(rows(10) + rows(1, step=text)[len(HEADER) :])
     assert verdict.rejected == (0 if good else 1)
 
 
 @pytest.mark.parametrize("text", ["NA", "NULL", "null", "None", "nan", "   ", "''''"])
 def test_only_empty_text_is_null(text: str) -> None:
-    verdict, desk = judged(rows(1, customer=text, age=text))
+    verdict, desk = validated(rows(1, customer=text, age=text))
     expected = "'" if text == "''''" else text
     table = desk.bronze(verdict)
     assert (table["customer"].to_pylist(), table["age"].to_pylist()) == ([expected], [expected])
 
 
 def test_optional_columns_may_be_empty_quoted_or_not() -> None:
-    verdict, desk = judged(rows(1, age="''", zipcodeOri="", zipMerchant="''", category=""))
+    verdict, desk = validated(rows(1, age="''", zipcodeOri="", zipMerchant="''", category=""))
     table = desk.bronze(verdict)
     assert [table[name].to_pylist() for name in ("age", "zipcode_ori", "zip_merchant", "category")] == [[None]] * 4
 
 
 def test_text_is_kept_as_it_is() -> None:
-    verdict, desk = judged(rows(1, customer="' C\u00e91\u2028 '", category="'a,''b''\x0b'", zipcodeOri="'00123'", age='"'))
+    verdict, desk = validated(rows(1, customer="' C\u00e91\u2028 '", category="'a,''b''\x0b'", zipcodeOri="'00123'", age='"'))
     table = desk.bronze(verdict)
     assert table["customer"].to_pylist() == [" C\u00e91\u2028 "]
     assert table["category"].to_pylist() == ["a,'b'\x0b"]
@@ -106,7 +106,7 @@ def test_text_is_kept_as_it_is() -> None:
 
 def test_a_line_that_is_not_utf8_is_rejected_alone_and_kept_byte_by_byte() -> None:
     bad = ROW.replace(b"C1", b'\xff"C\xe9')
-    verdict, desk = judged(HEADER + ROW * 5 + bad + ROW * 5)
+    verdict, desk = validated(HEADER + ROW * 5 + bad + ROW * 5)
     (reject,) = desk.rejects(verdict)
     assert (reject["line"], reject["columns"], reject["rules"], reject["reasons"]) == (
         "7",
@@ -130,7 +130,7 @@ LINE_ENDS = [
 
 @pytest.mark.parametrize(("content", "lines"), [case[1:] for case in LINE_ENDS], ids=[case[0] for case in LINE_ENDS])
 def test_line_numbers_are_physical_lines(content: bytes, lines: list[int]) -> None:
-    verdict, desk = judged(content)
+    verdict, desk = validated(content)
     assert (verdict.lines, verdict.rejected) == (3, 0)
     assert desk.bronze(verdict)["_line"].to_pylist() == lines
     assert set(desk.bronze(verdict)["amount_cents"].to_pylist()) == {455}
@@ -138,7 +138,7 @@ def test_line_numbers_are_physical_lines(content: bytes, lines: list[int]) -> No
 
 def test_a_cr_that_ends_no_line_belongs_to_the_value() -> None:
     bare = ROW.rstrip(b"\n").removesuffix(b"4.55,0") + b"4.55\r,0\n"
-    verdict, desk = judged(HEADER + ROW * 10 + bare)
+    verdict, desk = validated(HEADER + ROW * 10 + bare)
     assert [(reject["line"], reject["rules"], reject["original"]) for reject in desk.rejects(verdict)] == [
         ("12", "matches", bare.decode().rstrip("\n"))
     ]
@@ -146,11 +146,11 @@ def test_a_cr_that_ends_no_line_belongs_to_the_value() -> None:
 
 def test_a_byte_order_mark_further_down_belongs_to_the_value() -> None:
     contents = [HEADER + ROW * 10 + b"\xef\xbb\xbf" + ROW, HEADER + b"\xef\xbb\xbf" + ROW + ROW * 10]
-    assert [judged(content)[0].rejected for content in contents] == [1, 1]
+    assert [validated(content)[0].rejected for content in contents] == [1, 1]
 
 
 def test_a_quote_that_stays_open_takes_no_other_line_with_it() -> None:
     opened = ROW.replace(b"'C1'", b"'C1")
-    verdict, desk = judged(HEADER + ROW * 20 + opened + ROW * 3 + opened + ROW)
+    verdict, desk = validated(HEADER + ROW * 20 + opened + ROW * 3 + opened + ROW)
     assert (verdict.lines, verdict.accepted) == (26, 24)
     assert [reject["line"] for reject in desk.rejects(verdict)] == ["22", "26"]

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.feeds.sales.contract import SALES
-from include.ingestion.contract import Column, Contract, bigint, money, text
-from include.ingestion.verdict import Fault
+from include.contract import Column, Contract, bigint, money, text
+from include.domains.sales.feeds import SALES
+from include.files.verdict import Fault
 from include.quality.dialect import Unreadable
 from include.quality.json_reader import read_json, read_json_lines
 from include.quality.json_record import Record, RecordReader
-from include.quality.lines import Condemned, Content
+from include.quality.lines import Content, Quarantined
 from include.quality.records import Rows
-from tests.unit.quality.desk import judged
+from tests.unit.quality.desk import validated
 
 LINES, ARRAY = "landing/transactions/a.jsonl", "landing/transactions/a.json"
 GOOD = (
@@ -33,7 +33,7 @@ HALF = "a text holds a NUL or half of a surrogate pair, which UTF-8 text cannot"
 CONTROL = f"no JSON: Invalid control character at (byte {SOAP + 2} of the record)"
 DEEP = "it is nested deeper than 64 levels"
 NO_ID = "customer_id is no whole number that a bigint holds"
-LENIENT = dataclasses.replace(SALES, tolerance=Fraction(1))
+LENIENT = dataclasses.replace(SALES.contract, tolerance=Fraction(1))
 SMALL = Contract(
     1,
     (
@@ -89,8 +89,8 @@ def read(reader: Read, content: bytes, piece_bytes: int) -> list[Row] | tuple[Fa
     source = Content(io.BytesIO(content), zipped=False, max_bytes=10**9)
     try:
         return [row for rows in reader(source, SMALL, piece_bytes) for row in rows_of(rows)]
-    except Condemned as condemned:
-        return condemned.fault, condemned.reason
+    except Quarantined as refused:
+        return refused.fault, refused.reason
 
 
 @settings(deadline=None, max_examples=300)
@@ -102,7 +102,7 @@ def test_lines_are_read_as_each_of_them_alone(found: list[str], times: int, piec
     for number, line in enumerate(content.split(b"\n"), 1):
         record = alone.read(line)
         expected.append((number, (tuple(record.values), record.additional) if isinstance(record, Record) else record, line))
-    wanted = expected if alone.condemned is None else (Fault.COLUMN_MISSING, alone.condemned)
+    wanted = expected if alone.refused is None else (Fault.COLUMN_MISSING, alone.refused)
     assert read(read_json_lines, content, 10**6) == read(read_json_lines, content, piece_bytes) == wanted
     assert read(read_json, content, piece_bytes) == wanted
 
@@ -171,7 +171,7 @@ def test_a_record_that_breaks_a_rule_is_rejected_alone_and_verbatim(as_array: bo
     broken = [(number, case) for number, case in enumerate(REJECTED) if not (as_array and case[2] == "json")]
     texts = [text for _, case in broken for text in (GOOD, case[1])]
     content = f"[{', '.join(texts)}]" if as_array else "\n".join(texts)
-    verdict, desk = judged(content.encode(), ARRAY if as_array else LINES, contract=LENIENT)
+    verdict, desk = validated(content.encode(), ARRAY if as_array else LINES, contract=LENIENT)
     assert (verdict.fault, verdict.lines, verdict.accepted) == (None, len(texts), len(broken))
     rejects = desk.rejects(verdict)
     for (place, (_, (name, record, rule, column, reason))), reject in zip(enumerate(broken), rejects, strict=True):
@@ -183,24 +183,24 @@ def test_a_record_that_breaks_a_rule_is_rejected_alone_and_verbatim(as_array: bo
 def test_a_line_that_is_not_utf8_is_rejected_with_the_byte_where_it_is_not() -> None:
     lines = [GOOD.encode()] * 20
     lines[7] = lines[7].replace(b"soap", b"so\xe9p")
-    verdict, desk = judged(b"\n".join(lines), LINES, contract=SALES)
+    verdict, desk = validated(b"\n".join(lines), LINES, contract=SALES.contract)
     (reject,) = desk.rejects(verdict)
     assert (reject["line"], reject["rules"], reject["reasons"]) == ("8", "encoding", f"byte {SOAP + 2} of the record is not UTF-8")
-    verdict, desk = judged(b"[" + b",".join(lines) + b"]", ARRAY, contract=SALES)
+    verdict, desk = validated(b"[" + b",".join(lines) + b"]", ARRAY, contract=SALES.contract)
     (reject,) = desk.rejects(verdict)
     assert (reject["line"], reject["rules"]) == ("8", "encoding")
 
 
 def test_numbers_may_be_written_as_text_and_keys_in_any_order() -> None:
     as_text = json.dumps({key: str(value) for key, value in reversed(json.loads(GOOD, parse_float=str).items())})
-    verdict, desk = judged(f"{GOOD}\n{as_text}\n".encode(), LINES, contract=SALES)
+    verdict, desk = validated(f"{GOOD}\n{as_text}\n".encode(), LINES, contract=SALES.contract)
     first, second = desk.bronze(verdict).drop_columns(["_line"]).to_pylist()
     assert first == second
 
 
 def test_what_a_record_says_beyond_the_contract_is_kept_as_it_is_with_keys_sorted() -> None:
     extra = ', "z": 1.50, "a": {"q": 1e2, "b": [null, "é"]}, "m": null, "e": "", "t": true}'
-    verdict, desk = judged("\n".join([GOOD, GOOD.replace("}", extra), GOOD]).encode(), LINES, contract=SALES)
+    verdict, desk = validated("\n".join([GOOD, GOOD.replace("}", extra), GOOD]).encode(), LINES, contract=SALES.contract)
     said = '{"a":{"q":1e2,"b":[null,"é"]},"e":"","m":null,"t":true,"z":1.50}'
     assert desk.bronze(verdict)["additional_column"].to_pylist() == [None, said, None]
 
@@ -221,13 +221,13 @@ def test_a_column_may_lie_inside_an_object_and_what_else_is_there_is_kept(times:
     line = '{"id": 1, "price": 2, "details": {"exchange": "X", "sector": "S"}}'
     more = line.replace('"X"', '"X", "tier": 1')
     null = line.replace('"S"', "null").replace(', "price": 2', "").replace("}}", '}, "price": 2}')
-    verdict, desk = judged("\n".join([line] * times + [more, null]).encode(), LINES, contract=NESTED)
+    verdict, desk = validated("\n".join([line] * times + [more, null]).encode(), LINES, contract=NESTED)
     table = desk.bronze(verdict)
     assert table["exchange"].to_pylist() == ["X"] * (times + 2)
     assert table["sector"].to_pylist() == ["S"] * (times + 1) + [None]
     assert table["additional_column"].to_pylist() == [None] * times + ['{"details":{"tier":1}}', None]
     without = [line.replace('"exchange": "X", ', ""), '{"id": 1, "price": 2, "details": null}', '{"id": 1, "price": 2, "details": 5}']
-    verdict, desk = judged("\n".join([line] * 30 + without).encode(), LINES, contract=NESTED)
+    verdict, desk = validated("\n".join([line] * 30 + without).encode(), LINES, contract=NESTED)
     assert [(reject["columns"], reject["rules"]) for reject in desk.rejects(verdict)] == [
         ("exchange", "missing"),
         ("exchange", "not_null"),
@@ -235,7 +235,7 @@ def test_a_column_may_lie_inside_an_object_and_what_else_is_there_is_kept(times:
     ]
 
 
-CONDEMNED = [
+QUARANTINED_OUTCOME = [
     (LINES, "", Fault.EMPTY, "the file has no record"),
     (LINES, "\n\r\n\n", Fault.NO_ROWS, "the file has no record"),
     (ARRAY, "", Fault.EMPTY, "the file has no record"),
@@ -258,10 +258,10 @@ CONDEMNED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "content", "fault", "reason"), CONDEMNED)
+@pytest.mark.parametrize(("key", "content", "fault", "reason"), QUARANTINED_OUTCOME)
 @pytest.mark.parametrize("piece_bytes", [7, 8 * 2**20])
 def test_what_condemns_a_file_of_json(key: str, content: str, fault: Fault, reason: str, piece_bytes: int) -> None:
-    verdict, _ = judged(content.encode(), key, contract=SALES, piece_bytes=piece_bytes)
+    verdict, _ = validated(content.encode(), key, contract=SALES.contract, piece_bytes=piece_bytes)
     assert verdict.fault is fault
     assert verdict.reason is not None
     assert reason in verdict.reason
@@ -269,7 +269,7 @@ def test_what_condemns_a_file_of_json(key: str, content: str, fault: Fault, reas
 
 def test_a_key_that_one_record_has_does_not_condemn_the_others_file() -> None:
     without = GOOD.replace("price", "prize")
-    verdict, desk = judged(f"{without}\n{GOOD}\n{without}".encode(), LINES, contract=LENIENT)
+    verdict, desk = validated(f"{without}\n{GOOD}\n{without}".encode(), LINES, contract=LENIENT)
     assert (verdict.fault, verdict.accepted) == (None, 1)
     assert [reject["rules"] for reject in desk.rejects(verdict)] == ["missing", "missing"]
 
@@ -284,20 +284,20 @@ def test_a_key_that_one_record_has_does_not_condemn_the_others_file() -> None:
     ],
 )
 def test_memory_is_bounded_by_the_longest_element_allowed(piece_bytes: int, between: str, fault: Fault, reason: str) -> None:
-    contract = dataclasses.replace(SALES, max_line_bytes=2000)
+    contract = dataclasses.replace(SALES.contract, max_line_bytes=2000)
     content = f"[{GOOD}, {GOOD}, {GOOD.replace('soap', between)}, {GOOD}]".encode()
-    verdict, _ = judged(content, ARRAY, contract=contract, piece_bytes=piece_bytes)
+    verdict, _ = validated(content, ARRAY, contract=contract, piece_bytes=piece_bytes)
     assert verdict.fault is fault
     assert verdict.reason is not None
     assert reason in verdict.reason
-    one_line = judged(content.replace(b"\n", b" "), LINES, contract=contract, piece_bytes=piece_bytes)[0]
+    one_line = validated(content.replace(b"\n", b" "), LINES, contract=contract, piece_bytes=piece_bytes)[0]
     assert one_line.fault is Fault.LINE_TOO_LONG
 
 
 def test_gzip_under_a_name_without_gz_says_so_and_a_broken_one_is_condemned() -> None:
     body = gzip.compress("\n".join([GOOD] * 50).encode())
-    assert judged(body, LINES + ".gz", contract=SALES)[0].accepted == 50
-    assert judged(gzip.compress(f"[{GOOD}]".encode()), ARRAY + ".gz", contract=SALES)[0].accepted == 1
+    assert validated(body, LINES + ".gz", contract=SALES.contract)[0].accepted == 50
+    assert validated(gzip.compress(f"[{GOOD}]".encode()), ARRAY + ".gz", contract=SALES.contract)[0].accepted == 1
     for key in (LINES, ARRAY):
-        verdict, _ = judged(body[:-4], key + ".gz", contract=SALES)
+        verdict, _ = validated(body[:-4], key + ".gz", contract=SALES.contract)
         assert verdict.fault is Fault.GZIP_BROKEN

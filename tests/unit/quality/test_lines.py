@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.ingestion.contract import Column, Contract
-from include.ingestion.verdict import Fault
-from include.quality.lines import Condemned, Content
-from tests.unit.quality.desk import HEADER, ROW, judged
+from include.contract import Column, Contract
+from include.files.verdict import Fault
+from include.quality.lines import Content, Quarantined
+from tests.unit.quality.desk import HEADER, ROW, validated
 from tests.unit.quality.memory_store import MemoryStore
 
 KEY = "landing/transactions/dt=2026-11-21/a.csv.gz"
@@ -48,7 +48,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("content", [case[1] for case in SOUND], ids=[case[0] for case in SOUND])
 def test_members_are_one_content(content: bytes) -> None:
-    verdict, desk = judged(content, KEY)
+    verdict, desk = validated(content, KEY)
     assert (verdict.fault, verdict.lines, verdict.accepted) == (None, 50, 50)
     assert desk.bronze(verdict)["_line"].to_pylist() == [*range(2, 52)]
     assert verdict.sha256 == hashlib.sha256(content).hexdigest()
@@ -56,7 +56,7 @@ def test_members_are_one_content(content: bytes) -> None:
 
 @pytest.mark.parametrize(("content", "words"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
 def test_broken_gzip_condemns_the_file(content: bytes, words: str) -> None:
-    verdict, desk = judged(content, KEY)
+    verdict, desk = validated(content, KEY)
     assert (verdict.fault, verdict.lines, verdict.bronze) == (Fault.GZIP_BROKEN, None, ())
     assert words in str(verdict.reason)
     assert verdict.sha256 == hashlib.sha256(content).hexdigest()
@@ -65,17 +65,17 @@ def test_broken_gzip_condemns_the_file(content: bytes, words: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b""), gzip.compress(b"") * 2], ids=["no byte", "one empty member", "two"])
 def test_nothing_in_gzip_is_empty(content: bytes) -> None:
-    assert judged(content, KEY)[0].fault is Fault.EMPTY
+    assert validated(content, KEY)[0].fault is Fault.EMPTY
 
 
 def test_gzip_and_plain_make_the_same_bronze() -> None:
-    assert judged(WHOLE, KEY)[0].bronze_digest == judged(TEXT)[0].bronze_digest
+    assert validated(WHOLE, KEY)[0].bronze_digest == validated(TEXT)[0].bronze_digest
 
 
 def test_content_of_the_declared_size_is_read_and_a_byte_more_is_refused() -> None:
     for content, zipped in ((TEXT, False), (WHOLE, True)):
         assert sum(len(piece.data) for piece in Content(io.BytesIO(content), zipped=zipped, max_bytes=len(TEXT)).pieces(1000)) == len(TEXT)
-        with pytest.raises(Condemned, match="larger than the"):
+        with pytest.raises(Quarantined, match="larger than the"):
             list(Content(io.BytesIO(content), zipped=zipped, max_bytes=len(TEXT) - 1).pieces(1000))
 
 
@@ -83,9 +83,9 @@ def test_a_gzip_bomb_is_refused_after_the_declared_size() -> None:
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(HEADER) + b"".join(packer.compress(ROW * 100_000) for _ in range(20)) + packer.flush()
     content = Content(io.BytesIO(bomb), zipped=True, max_bytes=10**6)
-    with pytest.raises(Condemned) as condemned:
+    with pytest.raises(Quarantined) as refused:
         list(content.pieces(10**6))
-    assert condemned.value.fault is Fault.TOO_LARGE
+    assert refused.value.fault is Fault.TOO_LARGE
     assert content.size < len(bomb)
 
 
@@ -94,8 +94,8 @@ def test_a_line_may_be_as_long_as_the_contract_allows_and_no_longer() -> None:
         content = Content(io.BytesIO(b"a\n" + line), zipped=False, max_bytes=10**6)
         try:
             return not list(content.pieces(100, piece_bytes))
-        except Condemned as condemned:
-            return condemned.fault is Fault.LINE_TOO_LONG and "line 2 is longer" in condemned.reason
+        except Quarantined as failure:
+            return failure.fault is Fault.LINE_TOO_LONG and "line 2 is longer" in failure.reason
 
     for piece_bytes in (1, 7, 100, 101, 102, 103, 10**6):
         assert not refused(b"x" * 100, piece_bytes)
@@ -120,5 +120,5 @@ def test_pieces_are_whole_lines_with_their_numbers(text: bytes, piece_bytes: int
 
 def test_an_object_larger_than_the_contract_allows_is_refused_unread() -> None:
     small = Contract(1, (Column("a"),), max_bytes=10)
-    verdict, _ = judged(b"a\n" + b"1\n" * 10, contract=small)
+    verdict, _ = validated(b"a\n" + b"1\n" * 10, contract=small)
     assert (verdict.fault, verdict.sha256) == (Fault.TOO_LARGE, None)

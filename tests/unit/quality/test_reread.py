@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from include.feeds import FEEDS
-from include.feeds.mutual_funds.contract import MUTUAL_FUNDS
-from include.ingestion.contract import money
-from include.ingestion.verdict import Verdict
+from include.contract import money
+from include.domains import FEEDS
+from include.domains.finance.feeds import MUTUAL_FUNDS
+from include.files.verdict import Verdict
 from include.quality.reread import recount, reread, smallest_units
 from tests.unit.quality.desk import BUCKET, HEADER, Desk, rows
 
@@ -19,22 +19,22 @@ EXTRA = HEADER.replace(b"fraud", b"note") + b"".join(
 )
 
 
-def judged(content: bytes, key: str = "landing/transactions/dt=2026-11-21/a.csv", **gate: int) -> tuple[Desk, Verdict]:
+def validated(content: bytes, key: str = "landing/transactions/dt=2026-11-21/a.csv", **gate: int) -> tuple[Desk, Verdict]:
     desk = Desk(**gate)
-    return desk, desk.judge([desk.land(content, key)])[0]
+    return desk, desk.validate([desk.land(content, key)])[0]
 
 
 @pytest.mark.parametrize("content", [rows(3), EXTRA, rows(50, amount="0.5") + b"x,y\n"])
 @pytest.mark.parametrize("gate", [{}, {"piece_bytes": 700}])
 def test_bronze_read_again_has_the_rows_and_the_digest_of_the_verdict(content: bytes, gate: dict[str, int]) -> None:
-    desk, verdict = judged(content, **gate)
+    desk, verdict = validated(content, **gate)
     again = reread(desk.store, BUCKET, desk.spec, verdict.file_id, verdict.bronze)
     assert (again.fault, again.rows, again.digest) == (None, verdict.accepted, verdict.bronze_digest)
     assert again.amount == sum(desk.bronze(verdict)["amount_cents"].to_pylist())
 
 
 def test_damaged_lost_and_foreign_bronze_is_named() -> None:
-    desk, verdict = judged(EXTRA, piece_bytes=4000)
+    desk, verdict = validated(EXTRA, piece_bytes=4000)
     parts = [ref.key for ref in verdict.bronze]
     assert len(parts) > 2
     whole = dict(desk.store.held)
@@ -65,7 +65,7 @@ def test_an_original_read_again_has_its_lines_and_amount_and_those_of_its_reject
     key = f"landing/transactions/dt=2026-11-21/{name}"
     body = gzip.compress(content) if name.endswith(".gz") else content
     monkeypatch.setattr("include.quality.reread.PIECE_BYTES", piece_bytes)
-    desk, verdict = judged(body, key)
+    desk, verdict = validated(body, key)
     file = desk.land(body, key)
     found = recount(desk.store, BUCKET, desk.spec, file, verdict.rejects)
     assert (found.lines, found.rejected) == (verdict.lines, verdict.rejected) == (43, 3)
@@ -77,7 +77,7 @@ def test_an_original_read_again_has_its_lines_and_amount_and_those_of_its_reject
 
 
 def test_an_original_that_no_longer_fits_the_contract_still_gives_its_hash() -> None:
-    desk, _ = judged(rows(2))
+    desk, _ = validated(rows(2))
     file = desk.land(b"other,header\n1,2\n", "landing/transactions/dt=2026-11-21/b.csv")
     found = recount(desk.store, BUCKET, desk.spec, file, None)
     assert (found.lines, found.amount, len(found.sha256)) == (0, 0, 64)
@@ -117,9 +117,9 @@ def test_amounts_of_six_decimals_are_added_up_exactly_however_large() -> None:
     most, least = b"999999999999.999999", b"0.000001"
     told = b'{"fund_id": %s, "company_id": 1, "name": "n", "holdings": %s, "timestamp": 1700000000}\n'
     content = b"".join(told % (b"%d" % n, most if n else least) for n in range(30)) + told % (b'"none"', b"1.5") + told % (b"31", b"-2")
-    desk = Desk(contract=MUTUAL_FUNDS)
+    desk = Desk(contract=MUTUAL_FUNDS.contract)
     file = desk.land(content, "landing/mutual_funds/dt=2026-11-21/a.jsonl")
-    (verdict,) = desk.judge([file])
+    (verdict,) = desk.validate([file])
     assert (verdict.accepted, verdict.rejected) == (30, 2)
     whole = 29 * (10**18 - 1) + 1
     assert whole > 2**63

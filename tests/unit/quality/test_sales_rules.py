@@ -10,17 +10,12 @@ from fractions import Fraction
 import pyarrow as pa
 import pytest
 
-from include.feeds.customer.contract import CUSTOMER
-from include.feeds.product.contract import PRODUCT
-from include.feeds.sales.contract import SALES
-from include.feeds.sales_team.contract import SALES_TEAM
-from include.feeds.store.contract import STORE
-from include.feeds.transactions.contract import IMPORTANCE, TRANSACTIONS
-from include.ingestion.contract import Contract, IsProduct
-from include.ingestion.errors import UsageError
-from include.ingestion.verdict import Fault
+from include.contract import Bound, Contract, IsProduct
+from include.domains.sales.feeds import CUSTOMER, PRODUCT, SALES, SALES_TEAM, STORE
+from include.errors import UsageError
+from include.files.verdict import Fault
 from include.quality.bronze import FILE_ID, Digest, bronze_schema
-from tests.unit.quality.desk import Desk, judged
+from tests.unit.quality.desk import Desk, validated
 
 GOOD = {
     "customer_id": "1",
@@ -54,15 +49,15 @@ def lenient(contract: Contract) -> Contract:
 
 def reasons(contract: Contract, content: bytes) -> dict[int, tuple[str, str]]:
     """By record, from 0: columns and rules that reject it."""
-    verdict, desk = judged(content, contract=lenient(contract))
+    verdict, desk = validated(content, contract=lenient(contract))
     assert verdict.fault is None
     return {int(reject["line"]) - 2: (reject["columns"], reject["rules"]) for reject in desk.rejects(verdict)}
 
 
 def test_accepted_sales_lie_in_bronze_with_exact_types() -> None:
-    verdict, desk = judged(csv({}, {"price": "999999999.99", "quantity": "1", "total_cost": "999999999.99"}), contract=SALES)
+    verdict, desk = validated(csv({}, {"price": "999999999.99", "quantity": "1", "total_cost": "999999999.99"}), contract=SALES.contract)
     table = desk.bronze(verdict)
-    assert table.schema.remove_metadata() == bronze_schema(SALES)
+    assert table.schema.remove_metadata() == bronze_schema(SALES.contract)
     assert table.drop_columns([FILE_ID]).to_pylist() == [
         {
             "customer_id": 1,
@@ -91,8 +86,8 @@ def test_an_id_is_a_whole_number_that_a_bigint_holds(column: str) -> None:
     texts = [*BIGINTS, *NO_BIGINTS, ""]
     content = csv(*({column: text} for text in texts))
     rule = dict.fromkeys(NO_BIGINTS, "matches") | {"": "not_null"}
-    assert reasons(SALES, content) == {row: (column, rule[text]) for row, text in enumerate(texts) if text in rule}
-    verdict, desk = judged(content, contract=lenient(SALES))
+    assert reasons(SALES.contract, content) == {row: (column, rule[text]) for row, text in enumerate(texts) if text in rule}
+    verdict, desk = validated(content, contract=lenient(SALES.contract))
     assert desk.bronze(verdict)[column].to_pylist() == [*BIGINTS.values()]
     assert desk.rejects(verdict)[0]["reasons"] == f"{column} is no whole number that a bigint holds"
 
@@ -102,17 +97,17 @@ def test_a_sales_date_is_of_the_calendar_and_at_most_a_day_after_the_files() -> 
     texts = [*DATES, *NO_DATES, "", *late]
     rule = dict.fromkeys(NO_DATES, "matches") | {"": "not_null"} | dict.fromkeys(late, "not_after_file")
     content = csv(*({"sales_date": text} for text in texts))
-    assert reasons(SALES, content) == {row: ("sales_date", rule[text]) for row, text in enumerate(texts) if text in rule}
-    verdict, desk = judged(content, contract=lenient(SALES))
+    assert reasons(SALES.contract, content) == {row: ("sales_date", rule[text]) for row, text in enumerate(texts) if text in rule}
+    verdict, desk = validated(content, contract=lenient(SALES.contract))
     assert desk.bronze(verdict)["sales_date"].to_pylist() == [dt.date.fromisoformat(text) for text in DATES]
     assert [reject["reasons"] for reject in desk.rejects(verdict)][-1] == "sales_date is more than 1 day after the file's date"
 
 
 def test_each_piece_is_compared_with_the_date_of_its_own_file() -> None:
-    desk = Desk(contract=lenient(SALES))
+    desk = Desk(contract=lenient(SALES.contract))
     files = [desk.land(csv({"sales_date": "2026-11-22"}, {"sales_date": "2026-11-20"}), f"landing/transactions/{n}.csv") for n in range(2)]
     files[0] = dataclasses.replace(files[0], date=dt.date(2026, 11, 20))
-    assert [verdict.rejected for verdict in desk.judge(files)] == [1, 0]
+    assert [verdict.rejected for verdict in desk.validate(files)] == [1, 0]
 
 
 TOTALS = [
@@ -145,9 +140,9 @@ TOTALS = [
 
 def test_a_total_is_price_times_quantity_to_the_cent_exactly() -> None:
     content = csv(*({"price": price, "quantity": quantity, "total_cost": total} for price, quantity, total, _ in TOTALS))
-    found = reasons(SALES, content)
+    found = reasons(SALES.contract, content)
     assert [found.get(row, ("", None))[1] for row in range(len(TOTALS))] == [rules for *_, rules in TOTALS]
-    verdict, desk = judged(content, contract=lenient(SALES))
+    verdict, desk = validated(content, contract=lenient(SALES.contract))
     assert desk.rejects(verdict)[0]["reasons"] == "total_cost is not price times quantity to the cent"
     entries = verdict.report["expectations"]
     assert isinstance(entries, list)
@@ -160,14 +155,14 @@ def test_a_total_is_price_times_quantity_to_the_cent_exactly() -> None:
 def test_the_sum_of_prices_in_floats_would_not_do() -> None:
     cents = [*range(1, 400), *range(10**11 - 400, 10**11)]
     content = csv(*({"price": f"{n // 100}.{n % 100:02}", "quantity": "1", "total_cost": f"{n // 100}.{n % 100:02}"} for n in cents))
-    assert reasons(SALES, content) == {}
+    assert reasons(SALES.contract, content) == {}
 
 
 DIMENSIONS = {
-    CUSTOMER: ("customer_id",),
-    STORE: ("id",),
-    PRODUCT: ("id", "name"),
-    SALES_TEAM: ("id",),
+    CUSTOMER.contract: ("customer_id",),
+    STORE.contract: ("id",),
+    PRODUCT.contract: ("id", "name"),
+    SALES_TEAM.contract: ("id",),
 }
 
 
@@ -195,27 +190,29 @@ def test_dates_of_a_product_may_be_timestamps_and_are_kept_in_utc() -> None:
     bad = ["2026-02-30", "2026-11-20T24:00", "2026-11-20T10", "2026-11-20T10:30:15.1234567", "2026-11-20Z", "9999-12-31T20:00-05:00", "x"]
     base = {"id": "1", "name": "x", "current_price": "1", "old_price": "", "created_date": "", "updated_date": "", "expiry_date": ""}
     content = csv(*({"updated_date": text} for text in [*good, *bad]), base=base)
-    assert reasons(PRODUCT, content) == {len(good) + row: ("updated_date", "matches") for row in range(len(bad))}
-    verdict, desk = judged(content, contract=lenient(PRODUCT))
+    assert reasons(PRODUCT.contract, content) == {len(good) + row: ("updated_date", "matches") for row in range(len(bad))}
+    verdict, desk = validated(content, contract=lenient(PRODUCT.contract))
     assert desk.bronze(verdict)["updated_date"].type == pa.timestamp("us", "UTC")
     instants = desk.bronze(verdict)["updated_date"].to_pylist()
     assert [at and at.isoformat() for at in instants] == [text and f"{text}+00:00" for text in good.values()]
 
 
 def test_extra_columns_are_kept_as_json_and_a_column_that_may_lack_is_null() -> None:
-    base = dict.fromkeys(SALES_TEAM.mandatory, "") | {"id": "5", "zone": "", "area": ""}
-    verdict, desk = judged(csv({}, {"zone": "n"}, {"zone": "s", "area": "007"}, base=base), contract=SALES_TEAM)
+    base = dict.fromkeys(SALES_TEAM.contract.mandatory, "") | {"id": "5", "zone": "", "area": ""}
+    verdict, desk = validated(csv({}, {"zone": "n"}, {"zone": "s", "area": "007"}, base=base), contract=SALES_TEAM.contract)
     table = desk.bronze(verdict)
     assert table["store_id"].to_pylist() == [None] * 3
     assert table["store_id"].type == pa.int64()
     assert table["additional_column"].to_pylist() == [None, '{"zone":"n"}', '{"area":"007","zone":"s"}']
-    verdict, desk = judged(csv({}, {"store_id": "x"}, {"store_id": ""}, base=base | {"store_id": "7"}), contract=lenient(SALES_TEAM))
+    verdict, desk = validated(
+        csv({}, {"store_id": "x"}, {"store_id": ""}, base=base | {"store_id": "7"}), contract=lenient(SALES_TEAM.contract)
+    )
     assert (desk.bronze(verdict)["store_id"].to_pylist(), verdict.rejected) == ([7, None], 1)
 
 
 def test_a_missing_column_condemns_the_file_and_names_what_is_missing_and_found() -> None:
     base = {name: value for name, value in GOOD.items() if name not in {"price", "store_id"}}
-    verdict, _ = judged(csv({}, base=base | {"payment_mode": "cash"}), contract=SALES)
+    verdict, _ = validated(csv({}, base=base | {"payment_mode": "cash"}), contract=SALES.contract)
     assert verdict.fault is Fault.COLUMN_MISSING
     assert verdict.reason == (
         "missing columns store_id, price "
@@ -223,12 +220,12 @@ def test_a_missing_column_condemns_the_file_and_names_what_is_missing_and_found(
     )
 
 
-def test_contracts_that_say_nothing_new_keep_the_digest_that_old_certificates_name() -> None:
-    assert (TRANSACTIONS.digest, IMPORTANCE.digest) == ("a530ce52f116", "2dcf9b3e7f59")
-    digests = {SALES.digest, dataclasses.replace(SALES, rules=()).digest, dataclasses.replace(SALES, rules=SALES.rules[:1]).digest}
-    assert len(digests) == 3
+def test_the_digest_of_a_contract_tells_its_rules_and_bounds() -> None:
+    free = tuple(dataclasses.replace(column, is_key=False) for column in SALES.contract.columns)
+    others = ({"rules": ()}, {"rules": SALES.contract.rules[:1]}, {"columns": free}, {"record": Bound("characters", 9)})
+    assert len({SALES.contract.digest, *(dataclasses.replace(SALES.contract, **other).digest for other in others)}) == 5
 
 
 def test_a_rule_on_a_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match="names tax, which is none of its columns"):
-        dataclasses.replace(SALES, rules=(IsProduct("total_cost", "price", "tax"),))
+        dataclasses.replace(SALES.contract, rules=(IsProduct("total_cost", "price", "tax"),))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.ingestion.errors import UsageError
+from include.errors import UsageError
 from sluice.environments import Environment, environment_of, read_settings, settings_file, with_settings
 from sluice.runtime import settings
 from sluice.services.doctor import Verdict, _environment
@@ -49,14 +49,14 @@ def test_the_doctor_says_which_environment_is_meant_and_what_it_lacks(monkeypatc
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("SLUICE_ENV", "prod")
     found = _environment()
-    assert (found.verdict, found.told) == (Verdict.WRONG, "prod: SLUICE_BUCKET, PGHOST, PGDATABASE, PGUSER not set")
+    assert (found.verdict, found.text) == (Verdict.WRONG, "prod: SLUICE_BUCKET, PGHOST, PGDATABASE, PGUSER not set")
     assert "prod.env" in found.remedy
     for variable, value in SAID.items():
         monkeypatch.setenv(variable, value)
-    assert (_environment().verdict, _environment().told) == (Verdict.FINE, "prod: s3://b, d on h")
+    assert (_environment().verdict, _environment().text) == (Verdict.FINE, "prod: s3://b, d on h")
     monkeypatch.delenv("SLUICE_ENV")
     monkeypatch.delenv("PGHOST")
-    assert (_environment().verdict, _environment().told) == (Verdict.FINE, "dev: the embedded services")
+    assert (_environment().verdict, _environment().text) == (Verdict.FINE, "dev: the embedded services")
     assert [read_settings(settings_file(one)) for one in Environment] == [{}, {}, {}]
 
 

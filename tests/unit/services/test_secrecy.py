@@ -44,8 +44,8 @@ def test_the_doctor_names_the_line_and_never_the_value(checkout: State) -> None:
     assert _settings(checkout).verdict is Verdict.FINE
     (checkout.project / ".env").write_text("AIRFLOW_PORT=8080\nPGPASSWORD=canary-value\n")
     found = _settings(checkout)
-    assert (found.verdict, found.told) == (Verdict.WRONG, f"secrets in plain text: {checkout.project}/.env:2 PGPASSWORD")
-    assert "canary-value" not in found.told + found.remedy
+    assert (found.verdict, found.text) == (Verdict.WRONG, f"secrets in plain text: {checkout.project}/.env:2 PGPASSWORD")
+    assert "canary-value" not in found.text + found.remedy
 
 
 def test_the_doctor_names_weak_passwords_wherever_they_are(checkout: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,16 +55,16 @@ def test_the_doctor_names_weak_passwords_wherever_they_are(checkout: State, monk
     (deployed / "airflow_connections.json").write_text("{}")
     (deployed / "airflow_database_url").write_text("postgresql://a:b@c/d")
     assert secrets_in(deployed) == {"ledger_ui_password": "Bq7-uK2_mZ0xPs9wLd4e"}
-    assert (_passwords(checkout).verdict, _passwords(checkout).told) == (Verdict.FINE, "1 looked at, none is short or a default")
+    assert (_passwords(checkout).verdict, _passwords(checkout).text) == (Verdict.FINE, "1 looked at, none is short or a default")
     (deployed / "airflow_admin_password").write_text("admin123")
     monkeypatch.setenv("PGPASSWORD", "x" * 20)
     found = _passwords(checkout)
     assert found.verdict is Verdict.WRONG
-    assert found.told == "airflow_admin_password is a default; PGPASSWORD has less than 8 different characters"
+    assert found.text == "airflow_admin_password is a default; PGPASSWORD has less than 8 different characters"
     monkeypatch.delenv("PGPASSWORD")
     (deployed / "airflow_admin_password").unlink()
     deployed.chmod(0o755)
-    assert _passwords(checkout).told == f"{deployed} is open to other users"
+    assert _passwords(checkout).text == f"{deployed} is open to other users"
 
 
 def test_what_is_committed_holds_no_plain_secret(checkout: State) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sluice.services.spark import log_conf
+from spark_jobs.configuration import LOG_CONF
 
 STACK = "\n\tat org.apache.spark.scheduler.Task.run(Task.scala:147)\n"
 
@@ -14,7 +14,7 @@ STACK = "\n\tat org.apache.spark.scheduler.Task.run(Task.scala:147)\n"
 def layout() -> str:
     """The line of the pattern, as Java reads a properties file."""
     (line,) = [
-        one for one in (log_conf() / "log4j2.properties").read_text().splitlines() if one.startswith("appender.console.layout.pattern")
+        one for one in (LOG_CONF / "log4j2.properties").read_text().splitlines() if one.startswith("appender.console.layout.pattern")
     ]
     return line.partition(" = ")[2].replace("\\\\", "\\")
 

@@ -24,8 +24,8 @@ class Sleeper(Service):
     """Healthy as soon as it has said so in its log."""
 
     code = "print('ready', flush=True); import time; time.sleep(600)"
-    start_patience = 20.0
-    stop_patience = 1.0
+    start_timeout = 20.0
+    stop_timeout = 1.0
     setting: ClassVar[str] = "1"
     order: ClassVar[list[str]] = []
 
@@ -56,7 +56,7 @@ class Broken(Sleeper):
 
 class Mute(Sleeper):
     name = "mute"
-    start_patience = 0.3
+    start_timeout = 0.3
     code = "import time; time.sleep(600)"
 
 
@@ -129,7 +129,7 @@ def test_what_was_killed_is_repaired_and_the_rest_left_alone(state: State) -> No
     services = [Base(state), Upper(state)]
     base, upper = supervisor.bring_up(state, services, quiet)
     kill(base.pid)
-    assert [one.state for one in supervisor.look(state, services)] == ["died", "healthy"]
+    assert [one.state for one in supervisor.statuses(state, services)] == ["died", "healthy"]
 
     repaired, untouched = supervisor.bring_up(state, services, quiet)
 
@@ -140,7 +140,7 @@ def test_what_was_killed_is_repaired_and_the_rest_left_alone(state: State) -> No
 
 def test_one_that_runs_but_does_not_answer_is_started_anew(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = supervisor.bring_up(state, [Base(state)], quiet)
-    monkeypatch.setattr(Base, "answer_patience", 0.3)
+    monkeypatch.setattr(Base, "answer_timeout", 0.3)
     psutil.Process(first.pid).suspend()
     state.log("base").write_text("")
 
@@ -196,5 +196,5 @@ def test_down_stops_in_reverse_order_and_twice_is_no_error(state: State) -> None
 
     assert supervisor.take_down(state, services, told.append) == 2
     assert [line.partition(":")[0] for line in told] == ["upper", "base"]
-    assert [one.state for one in supervisor.look(state, services)] == ["stopped", "stopped"]
+    assert [one.state for one in supervisor.statuses(state, services)] == ["stopped", "stopped"]
     assert supervisor.take_down(state, services, told.append) == 0

@@ -1,0 +1,105 @@
+"""What the feeds of the dimensions make visible: the versions that hold, and what that resolves or leaves open in published facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from psycopg import sql
+
+from include.domains.sales.facts_publisher import put_findings
+from include.domains.sales.request import DatedFile, DimensionManifest, DimensionRequest, LookedAtAgain
+from include.domains.sales.schema import PRODUCT, Dimension
+from include.domains.sales.state import dimension_object, file_dates, point_at, published_facts
+from include.files.batch import Batch
+from include.files.file import ObjectRef
+from include.ledger.batches import Publish
+from include.ledger.session import Cursor, LedgerSession
+from include.ledger.tables import copy_in, spooled
+from include.pipeline.message import JobFile, Json
+from include.storage.object_store import ObjectStore
+from include.storage.parquet import Spooled
+
+
+@dataclass(frozen=True)
+class DimensionPublisher:
+    dimension: Dimension
+    ledger: LedgerSession
+    store: ObjectStore
+    bucket: str
+
+    def request(self, batch: Batch, attempt: int, output: str) -> DimensionRequest:
+        """The batch's bronze, the dimension as of before the batch, the files of facts in force."""
+        dates = file_dates(self.ledger, [file.file_id for file in batch.files])
+        return DimensionRequest.of_batch(
+            batch,
+            attempt,
+            self.bucket,
+            output,
+            files=tuple(DatedFile(**vars(JobFile.of(file)), date=dates[file.file_id]) for file in batch.files),
+            superseded=tuple(old.file_id for old in batch.superseded),
+            upserts=dimension_object(self.ledger, batch.feed, "upserts", batch.number),
+            versions=dimension_object(self.ledger, batch.feed, "versions", batch.number),
+            facts=published_facts(self.ledger),
+        )
+
+    def prepare(self, manifest: Json) -> Publish:
+        """Fetch what an attempt wrote."""
+        made = DimensionManifest.from_json(manifest)
+        objects = made.objects
+        touched_keys, changed, findings = (
+            spooled(self.store, self.bucket, ref) for ref in (objects.touched_keys, objects.changed, objects.findings)
+        )
+        state = {"upserts": objects.upserts, "versions": objects.versions}
+        return partial(self.publish, state=state, again=made.again, touched_keys=touched_keys, changed=changed, findings=findings)
+
+    def publish(
+        self,
+        cursor: Cursor,
+        batch: Batch,
+        state: Mapping[str, ObjectRef],
+        again: LookedAtAgain,
+        touched_keys: Spooled,
+        changed: Spooled,
+        findings: Spooled,
+    ) -> dict[str, int]:
+        """Put the versions of the keys that the batch touches in place of those before; resolve what they resolve."""
+        for name, ref in state.items():
+            point_at(cursor, batch.feed, batch.number, name, self.bucket, ref)
+        cursor.execute("create temporary table touched (key bigint) on commit drop")
+        copy_in(cursor, "touched", ["key"], touched_keys.pieces())
+        self._put_versions(cursor, changed)
+        resolved = self._resolve(cursor, again)
+        put_findings(cursor, findings)
+        cursor.execute("drop table touched")
+        return {"keys": touched_keys.num_rows, "versions": changed.num_rows, "values settled": resolved}
+
+    def _put_versions(self, cursor: Cursor, changed: Spooled) -> None:
+        names = {"table": sql.Identifier("sales", self.dimension.table), "key": sql.Identifier(self.dimension.key)}
+        cursor.execute(sql.SQL("delete from {table} d using touched t where d.{key} = t.key").format(**names))
+        columns = [
+            {"key": self.dimension.key, "surrogate": self.dimension.surrogate}.get(name, name) for name in changed.nothing.column_names
+        ]
+        copy_in(cursor, f"sales.{self.dimension.table}", columns, (piece.rename_columns(columns) for piece in changed.pieces()))
+
+    def _resolve(self, cursor: Cursor, again: LookedAtAgain) -> int:
+        """Strike from the lists what is known now, and all that was looked at once more; how many unknown values that were."""
+        if self.dimension is not PRODUCT:
+            statement = """delete from sales.unresolved u using touched t
+                           where u."column" = {column} and u.value = t.key::text and exists (select from {table} d where d.{key} = t.key)"""
+            names = {
+                "column": sql.Literal(self.dimension.names),
+                "table": sql.Identifier("sales", self.dimension.table),
+                "key": sql.Identifier(self.dimension.key),
+            }
+            cursor.execute(sql.SQL(statement).format(**names))
+            return cursor.rowcount
+        looked_at = {"names": list(again.product_names or ()), "files": list(again.file_ids or ())}
+        cursor.execute("delete from sales.price_difference where product_name = any(%(names)s) and file_id = any(%(files)s)", looked_at)
+        cursor.execute(
+            """delete from sales.unresolved
+               where "column" = 'product_name' and value = any(%(names)s) and file_id = any(%(files)s)""",
+            looked_at,
+        )
+        return cursor.rowcount
