@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from include.feed import FeedSpec
     from include.files.file import LedgerFile, ObjectRef
     from include.files.fix import Parents
-    from include.files.reread import Recount, Reread
-    from include.files.verdict import Verdict
+    from include.files.verdict import Recount, Reread, Verdict
     from include.ledger import Ledger
     from include.logs import Log
     from include.pipeline.message import JobRequest, Json

@@ -38,8 +38,7 @@ def _build(feed: str) -> int:
 
     context, spec = get_current_context(), feed_named(feed)
     with as_task_failure(context), open_ledger() as ledger, tempfile.TemporaryDirectory() as folder:
-        found = ledger.queries.newest_reports(feed, context["params"]["files"])
-        reports = [report for report in found if report["judged_by"]["contract_digest"] == spec.contract.digest]
+        reports = ledger.queries.newest_reports(feed, spec.contract.digest, context["params"]["files"])
         build_data_docs(Path(folder), spec.contract, reports, now())
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         pages = {keys.in_data_docs(keys.data_docs(feed), path.relative_to(folder).as_posix()): path for path in files}

@@ -126,7 +126,7 @@ def process(feed: str, found: Json) -> Json:
     """Decide the files in order, fix a batch of the accepted ones, run the feed's Spark job on it."""
     from include.pipeline import process as step
 
-    with _step(feed) as (ports, spec, run):
+    with _step(feed, found["resumes_feed"]) as (ports, spec, run):
         return dataclasses.asdict(step.process(ports, spec, run, found["token"], found["file_ids"]))
 
 
@@ -136,7 +136,7 @@ def publish(feed: str, found: Json, processed: Json) -> Json | None:
     from include.pipeline import publish as step
     from include.pipeline.process import Processed
 
-    with _step(feed) as (ports, spec, run):
+    with _step(feed, found["resumes_feed"]) as (ports, spec, run):
         published = step.publish(ports, spec, run, found["token"], Processed(**processed))
     return dataclasses.asdict(published) if published else None
 
@@ -173,11 +173,11 @@ def lease_wait_seconds(spec: FeedSpec) -> float:
 
 
 @contextmanager
-def _step(feed: str) -> Iterator[tuple[Ports, FeedSpec, Run]]:
-    """What a step acts through and for whom."""
+def _step(feed: str, resumes_feed: str | None = None) -> Iterator[tuple[Ports, FeedSpec, Run]]:
+    """What a step acts through and for whom: for the feed whose batch was left unfinished, where discover found one."""
     context, spec = get_current_context(), feed_named(feed)
     with as_task_failure(context), open_ports(spec) as ports:
-        yield ports, spec, run_from(spec, context)
+        yield *ports.for_peer_feed(spec, resumes_feed or feed), run_from(spec, context)
 
 
 def sibling_task_ids(context: Context, *steps: str) -> list[str]:

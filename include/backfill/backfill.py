@@ -16,8 +16,7 @@ from include.backfill.history import History
 from include.errors import LeaseLost, SluiceError, UsageError
 from include.feed import FeedSpec
 from include.files import keys
-from include.files.record import FileRecord
-from include.files.states import State
+from include.files.file import FileRecord, State
 from include.pipeline.outage import WorkFailed
 from include.pipeline.ports import Ports
 from include.pipeline.run import Progress, ingest_once, waiting_for_others

@@ -12,13 +12,10 @@ from include.backfill.differences import bronze_difference
 from include.backfill.history import History
 from include.errors import ObjectGone
 from include.feed import FeedSpec
-from include.files.batch import Batch, BatchFile
+from include.files.batch import NOBODY, Batch, BatchFile, RecordedBatch, ValidatedBy
 from include.files.decision import NOT_IN_THE_BYTES
-from include.files.file import ObjectRef
+from include.files.file import FileRecord, ObjectRef, State
 from include.files.outcome import Change, Difference, Finding, Key, Outcome, SeqRange, digest_of
-from include.files.record import FileRecord
-from include.files.recorded import NOBODY, RecordedBatch, ValidatedBy
-from include.files.states import State
 from include.files.verdict import Fault
 from include.pipeline.ports import Ports
 from include.pipeline.revalidate import Revalidated, revalidate, take_back

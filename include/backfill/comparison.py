@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from include.errors import SluiceError
-from include.files.batch import Batch
+from include.files.batch import NOBODY, Batch, ValidatedBy
+from include.files.file import FileRecord
 from include.files.outcome import Change, Difference
-from include.files.record import FileRecord
-from include.files.recorded import NOBODY, ValidatedBy
 
 Overrides = Mapping[str, int]
 

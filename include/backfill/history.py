@@ -10,9 +10,8 @@ from psycopg.types.json import Jsonb
 from include.backfill.certificate import Certificate, file_as_json
 from include.backfill.comparison import Comparison, FileComparison, Kind
 from include.feed import FeedSpec
-from include.files.batch import Batch
-from include.files.record import FileRecord
-from include.files.recorded import RecordedBatch, ValidatedBy
+from include.files.batch import Batch, RecordedBatch, ValidatedBy
+from include.files.file import FileRecord
 from include.ledger.batches import Batches
 from include.ledger.files import KEPT, file_record
 from include.ledger.session import LedgerPart

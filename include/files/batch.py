@@ -1,4 +1,4 @@
-"""A batch: accepted files that are processed together, and the numbered attempts at it."""
+"""A batch: accepted files that are processed together, the numbered attempts at it, and what is on record of it."""
 
 from __future__ import annotations
 
@@ -76,3 +76,24 @@ class Waiting:
     @property
     def nothing(self) -> bool:
         return not (self.registered or self.accepted or self.undelivered)
+
+
+@dataclass(frozen=True)
+class RecordedBatch:
+    """A published batch with what its job left, and the version of the code that opened it."""
+
+    batch: Batch
+    manifest: Mapping[str, Any]
+    code_version: str
+
+
+@dataclass(frozen=True)
+class ValidatedBy:
+    """The version of the code, and the digests of the contract and of the suite that judged a file; None where it was not judged."""
+
+    code_version: str | None
+    contract_digest: str | None
+    suite_digest: str | None
+
+
+NOBODY = ValidatedBy(None, None, None)

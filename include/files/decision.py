@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from include.feed import FeedSpec, OverwritePolicy
-from include.files.file import Kind
-from include.files.states import State
+from include.files.file import Kind, State
 from include.files.verdict import Fault
 
 # Faults that lie in the bytes themselves: the same bytes again fail again. These say nothing of the bytes.

@@ -7,9 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from include.files.file import Kind
-from include.files.record import FileRecord
-from include.files.states import State
+from include.files.file import FileRecord, Kind, State
 
 TAKES_FIXES = frozenset({State.ACCEPTED, State.PUBLISHED})
 

@@ -4,10 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 SHARED_IDS = (("file", "file_id"), ("file_event", "event_id"))  # what entries name by numbers that all groups take from one sequence
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class FileRow(TypedDict):
+    """What is read of a row of `file` beside its being written back; so with the rows of other tables."""
+
+    file_id: int
+    feed: str
+    bucket: str
+    key: str
+    version: int
+    seq: int
+    state: str
+    group_name: str | None
+    batch: int | None
+
+
+class EventRow(TypedDict):
+    event_id: int
+    file_id: int
+
+
+class BatchRow(TypedDict):
+    batch: int
+    feed: str
+    state_version: int | None
+    manifest: Mapping[str, object]
+
+
+class GroupRow(TypedDict):
+    group_name: str
+    last_batch: int
+    lease_token: int
+
+
+class Rows(TypedDict):
+    """The rows of an entry by table, as `to_jsonb` makes them."""
+
+    reference: Sequence[Mapping[str, object]]
+    batch: Sequence[BatchRow]
+    batch_attempt: Sequence[Mapping[str, object]]
+    file: Sequence[FileRow]
+    file_event: Sequence[EventRow]
+    fixed_line: Sequence[Mapping[str, object]]
+    feed_group: Sequence[GroupRow]
+
+
+class Entry(TypedDict):
+    """An entry of a journal."""
+
+    format: int
+    group: str
+    rows: Rows
+
+
+def newest_ids(rows: Rows) -> dict[str, int]:
+    """The greatest of the ids that all groups share, by table; 0 where there is none."""
+    files, events = (row["file_id"] for row in rows["file"]), (row["event_id"] for row in rows["file_event"])
+    return {"file": max(files, default=0), "file_event": max(events, default=0)}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from psycopg import Rollback
 from psycopg.rows import DictRow
@@ -12,8 +11,7 @@ from psycopg.types.json import Jsonb
 
 from include.errors import LeaseLost, UsageError
 from include.feed import FeedSpec
-from include.files.batch import Attempt, Batch, BatchFile
-from include.files.recorded import RecordedBatch
+from include.files.batch import Attempt, Batch, BatchFile, RecordedBatch
 from include.ledger.files import object_refs
 from include.ledger.session import Cursor, LedgerPart, repeated
 from include.run import Run
@@ -200,7 +198,7 @@ def batch_from(row: DictRow, files: Sequence[DictRow]) -> Batch:
     )
 
 
-def _batch_file(file: Mapping[str, Any]) -> BatchFile:
+def _batch_file(file: DictRow) -> BatchFile:
     return BatchFile(
         file_id=file["file_id"],
         seq=file["seq"],

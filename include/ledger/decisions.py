@@ -9,10 +9,8 @@ from psycopg.types.json import Jsonb
 
 from include.feed import FeedSpec, OverwritePolicy
 from include.files.decision import NOT_IN_THE_BYTES, Candidate, CurrentVersion, Decision, DecisionContext, Name, Version
-from include.files.file import Decided, Kind
-from include.files.states import State
-from include.ledger.events import act, note
-from include.ledger.session import Cursor
+from include.files.file import Decided, Kind, State
+from include.ledger.session import Cursor, act, note
 from include.run import Run
 from include.version import code_version
 
@@ -54,7 +52,9 @@ def load_context(cursor: Cursor, spec: FeedSpec, candidates: Sequence[Candidate]
         (spec.name, digests, sorted(NOT_IN_THE_BYTES)),
     )
     context.rejected_digests = {row["sha256"]: (row["file_id"], row["seq"]) for row in cursor.fetchall()}
-    cursor.execute("select file_id, supersedes from file where feed = %s and state = 'accepted'", (spec.name,))
+    cursor.execute(
+        "select file_id, supersedes from work w join file f using (file_id, feed) where feed = %s and step = 'publish'", (spec.name,)
+    )
     for row in cursor.fetchall():
         context.unpublished.add(row["file_id"])
         context.pending_supersede.update(row["supersedes"] or ())

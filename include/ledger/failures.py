@@ -6,13 +6,11 @@ from include.errors import LeaseLost, UsageError
 from include.feed import FeedSpec
 from include.files.batch import Attempt
 from include.files.failure import Failed
-from include.files.file import LedgerFile
-from include.files.states import State
+from include.files.file import LedgerFile, State
 from include.files.verdict import Fault
 from include.ledger.batches import abandon
-from include.ledger.events import act, note
 from include.ledger.files import FILE, ledger_file
-from include.ledger.session import Cursor, LedgerPart, repeated
+from include.ledger.session import Cursor, LedgerPart, act, note, repeated
 from include.run import Run
 
 LONGEST_SECONDS = 150
@@ -140,7 +138,7 @@ class Failures(LedgerPart):
 def _put_aside(cursor: Cursor, file_id: int, fault: Fault, reason: str) -> None:
     """Quarantine an accepted file; what its acceptance meant for others is taken back."""
     cursor.execute(
-        "update file set state = 'quarantined', reason_code = %s, reason = %s, supersedes = null, retry_at = null where file_id = %s",
+        "update file set state = 'quarantined', reason_code = %s, reason = %s, supersedes = null where file_id = %s",
         (fault, reason, file_id),
     )
     cursor.execute("delete from fixed_line where file_id = %s", (file_id,))
@@ -149,7 +147,7 @@ def _put_aside(cursor: Cursor, file_id: int, fault: Fault, reason: str) -> None:
 def _condemn(cursor: Cursor, file_id: int, fault: Fault, reason: str) -> None:
     """Give a file that is not judged a verdict."""
     cursor.execute(
-        "update file set validated_at = clock_timestamp(), reason_code = %s, reason = %s, retry_at = null where file_id = %s",
+        "update file set validated_at = clock_timestamp(), reason_code = %s, reason = %s where file_id = %s",
         (fault, reason, file_id),
     )
 
@@ -178,7 +176,7 @@ def _alone(cursor: Cursor, spec: FeedSpec, file_id: int, seq: int, what: str, *,
         rest_seconds=rest if failures < spec.max_failures else None,
     )
     cursor.execute(
-        "update file set retry_at = clock_timestamp() + make_interval(secs => %s) where file_id = %s", (failed.rest_seconds, file_id)
+        "update work set retry_at = clock_timestamp() + make_interval(secs => %s) where file_id = %s", (failed.rest_seconds, file_id)
     )
     note(cursor, file_id, "failure", f"failed alone, {failures} of {spec.max_failures} times: {what}")
     return failed

@@ -12,9 +12,7 @@ from psycopg.types.json import Jsonb
 from include.feed import FeedSpec, OnQuarantine
 from include.files import keys
 from include.files.batch import Waiting
-from include.files.file import FileStamp, Kind, LedgerFile, ObjectRef, Registration
-from include.files.record import TO_DELIVER, FileRecord
-from include.files.states import State
+from include.files.file import FileRecord, FileStamp, Kind, LedgerFile, ObjectRef, Registration, State
 from include.files.verdict import Verdict
 from include.ledger.session import Cursor, LedgerPart, repeated
 from include.run import Run
@@ -27,19 +25,17 @@ FILE = """file_id, feed, seq, bucket, key, version, etag, size, date, state, sha
 
 KEPT = f"{FILE}, reason_code, location, location_key, latest, delivered_at, bronze, bronze_digest, rejects, validated_at, registered_at"
 
-IS_TO_DELIVER = "state in (" + ", ".join(f"'{state}'" for state in sorted(TO_DELIVER)) + ")"
-
-# Files that wait for a decision or a batch, in order; with the policy `hold` only those before the first bad one.
+# Files that wait for a decision or their publication; with the policy `hold` only those before the first bad one.
 _WAITING = """
-from file f
-where feed = %(feed)s and state in ('registered', 'accepted') and batch is null
-  and (not %(hold)s or seq < coalesce((select min(seq) from file q where q.feed = f.feed and q.state = 'quarantined'), seq + 1))
+from work w join file f using (file_id, feed, seq)
+where feed = %(feed)s and step in ('validate', 'decide', 'publish')
+  and (not %(hold)s or seq < coalesce((select min(seq) from file where feed = %(feed)s and state = 'quarantined'), seq + 1))
 """
 
 # What may be worked on now: nothing from the first file on that rests after a failure, or the order would not be kept.
-_RESTED = """
-  and seq < coalesce((select min(seq) from file r where r.feed = f.feed and r.state in ('registered', 'accepted')
-                      and r.retry_at > clock_timestamp()), seq + 1)
+_NO_BATCH_NO_REST = """
+  and f.batch is null
+  and seq < coalesce((select min(seq) from work where feed = %(feed)s and retry_at > clock_timestamp()), seq + 1)
 """
 
 
@@ -118,27 +114,24 @@ class Files(LedgerPart):
     def waiting(self, spec: FeedSpec) -> Waiting:
         """What is still to do, not counting what a policy `hold` keeps back."""
         found = self.session.row(
-            f"""select count(*) filter (where state <> 'accepted') as registered, count(*) filter (where state = 'accepted') as accepted,
+            f"""select count(*) filter (where step <> 'publish') as registered, count(*) filter (where step = 'publish') as accepted,
                        extract(epoch from clock_timestamp() - min(registered_at))::float8 as oldest_seconds,
                        extract(epoch from min(retry_at) filter (where retry_at > clock_timestamp()) - clock_timestamp())::float8
                            as rest_seconds
-                {_WAITING.replace("and batch is null", "")}""",
+                {_WAITING}""",
             _waiting_values(spec),
         )
-        undelivered = self.session.row(
-            f"""select (select count(*) from batch where feed = %(feed)s and state = 'published' and delivered_at is null)
-                     + (select count(*) from file where feed = %(feed)s and delivered_at is null and {IS_TO_DELIVER}) as undelivered""",
-            {"feed": spec.name},
-        )
+        undelivered = self.session.row("select count(*) as items from work where feed = %s and step = 'deliver'", (spec.name,))
         assert found is not None
         assert undelivered is not None
-        return Waiting(found["registered"], found["accepted"], undelivered["undelivered"], found["oldest_seconds"], found["rest_seconds"])
+        return Waiting(found["registered"], found["accepted"], undelivered["items"], found["oldest_seconds"], found["rest_seconds"])
 
     def undecided(self, spec: FeedSpec, max_files: int, max_bytes: int) -> list[LedgerFile]:
         """The next files of the order, at least one, as many as a batch may take."""
         found = self.session.rows(
             f"""select * from (
-                    select {FILE}, sum(size) over (order by seq) - size as before {_WAITING} {_RESTED} order by seq limit %(max_files)s
+                    select {FILE}, sum(size) over (order by seq) - size as before
+                    {_WAITING} {_NO_BATCH_NO_REST} order by seq limit %(max_files)s
                 ) next_files where before = 0 or before + size <= %(max_bytes)s order by seq""",
             _waiting_values(spec) | {"max_files": max_files, "max_bytes": max_bytes},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Literal, cast
 
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
@@ -11,14 +11,16 @@ from psycopg.types.json import Jsonb
 
 from include.errors import JournalIncomplete, LedgerMixed, NotTheOwner
 from include.feed import FeedSpec
-from include.files.journal import SHARED_IDS, Added, Event, Position, Rows
+from include.files.journal import SHARED_IDS, Added, Event, FileRow, Position, Rows, newest_ids
 from include.ledger.batches import FILES_OF_BATCHES, Publish, batch_from
 from include.ledger.session import Cursor, LedgerPart
 from include.run import Run
 
 # What is published and not yet delivered, and the batches of the files that are: no file of an entry is without its batch.
 _BATCHES = """
-select batch from batch where group_name = %(group)s and (batch = any(%(batches)s) or (state = 'published' and delivered_at is null))
+select batch from batch where group_name = %(group)s and batch = any(%(batches)s)
+union
+select batch from work where group_name = %(group)s and batch is not null and step = 'deliver'
 union
 select batch from file where file_id = any(%(files)s) and state in ('published', 'superseded')
 """
@@ -26,13 +28,17 @@ select batch from file where file_id = any(%(files)s) and state in ('published',
 # them the files that they stand in for or correct: what was decided of the one was said of the other.
 _FILES = """
 with given as (
-    select file_id, feed, seq from file
-    where file_id = any(%(files)s) or (group_name = %(group)s and batch = any(%(batches)s) and state in ('published', 'superseded'))
+    select file_id, feed, seq, parent from file where file_id = any(%(files)s)
+    union
+    select file_id, feed, seq, parent from file
+    where group_name = %(group)s and batch = any(%(batches)s) and state in ('published', 'superseded')
 ), reached as (
     select feed, max(seq) as seq from given group by feed
 ), entered as (
-    select f.file_id, f.parent from file f join reached r using (feed)
-    where f.file_id in (select file_id from given) or (f.delivered_at is null and f.seq < r.seq)
+    select file_id, parent from given
+    union
+    select f.file_id, f.parent from work w join reached r on r.feed = w.feed and w.seq < r.seq join file f using (file_id)
+    where f.delivered_at is null
 )
 select file_id from entered union select parent from entered where parent is not null
 """
@@ -47,8 +53,11 @@ _KEPT = {
     "fixed_line": "select to_jsonb(t) as row from fixed_line t where file_id = any(%(files)s) order by parent, line",
     "feed_group": "select to_jsonb(t) as row from feed_group t where group_name = %(group)s",
 }
-# Columns of `file` that an entry of an older release names otherwise.
+# Columns of `file` that an entry of an older release names otherwise, or has beside those of today.
 _RENAMED = {"judged_at": "validated_at", "touched": "touched_values", "asked_by": "requested_by"}
+_NO_MORE = frozenset({"retry_at"})
+# What a file's way through the states is held to; what is to be done for it is still noted without these.
+_RULES = ("file_guard", "file_record_move", "file_dense")
 _WAITING = ("registered", "accepted", "replaying")
 # What an entry has and the ledger has given to something else: what it is in the journal, and what in the ledger.
 _GIVEN_TO_ANOTHER = {
@@ -80,6 +89,7 @@ _GIVEN_TO_ANOTHER = {
 }
 
 
+_Row = Mapping[str, object]
 Prepare = Callable[[str, Mapping[str, object]], Publish]
 
 
@@ -113,7 +123,7 @@ class Journal(LedgerPart):
         with self.session.transaction() as cursor:
             _reserve_ids(cursor, newest)
 
-    def rows_of(self, spec: FeedSpec, batches: Sequence[int], files: Sequence[int]) -> dict[str, list[dict[str, Any]]]:
+    def rows_of(self, spec: FeedSpec, batches: Sequence[int], files: Sequence[int]) -> Rows:
         """The rows of files and batches of the group, with whatever they cannot stand without."""
         with self.session.transaction() as cursor:
             cursor.execute("set transaction isolation level repeatable read")
@@ -126,7 +136,7 @@ class Journal(LedgerPart):
             for table, query in _KEPT.items():
                 cursor.execute(query.encode(), wanted)
                 kept[table] = [row["row"] for row in cursor.fetchall()]
-        return kept
+        return cast("Rows", kept)
 
     def restore(self, spec: FeedSpec, token: int, run: Run, rows: Rows, prepare: Prepare) -> Added:
         """Take one entry in, in one transaction: files as they were decided, batches published once more from what their jobs wrote.
@@ -154,7 +164,7 @@ class Journal(LedgerPart):
             _take_events(cursor, rows, ids)
             cursor.execute("delete from fixed_line where file_id = any(%s)", (ids,))
             _insert(cursor, "fixed_line", rows["fixed_line"], "do nothing")
-            cursor.execute("alter table file enable trigger user")
+            _switch_rules(cursor, "enable")
             for row in missing:
                 _publish_again(cursor, spec, row["batch"], publish[row["batch"]])
             _move_on(cursor, rows)
@@ -177,16 +187,25 @@ class Journal(LedgerPart):
 
 
 def _as_named_now(rows: Rows) -> Rows:
-    """Rows of an entry with the columns called as they are now."""
-    return {table: [{_RENAMED.get(name, name): value for name, value in row.items()} for row in of] for table, of in rows.items()}
+    """Rows of an entry with the columns that there are now, called as they are now."""
+    tables = cast("Mapping[str, Sequence[_Row]]", rows)
+    named = {
+        table: [{_RENAMED.get(name, name): value for name, value in row.items() if name not in _NO_MORE} for row in of]
+        for table, of in tables.items()
+    }
+    return cast("Rows", named)
 
 
 def _lift_rules(cursor: Cursor, spec: FeedSpec) -> None:
     """Let files be written as they were decided, without the moves that led there."""
     try:
-        cursor.execute("alter table file disable trigger user")
+        _switch_rules(cursor, "disable")
     except InsufficientPrivilege:
         raise NotTheOwner(spec.name) from None
+
+
+def _switch_rules(cursor: Cursor, how: Literal["enable", "disable"]) -> None:
+    cursor.execute(sql.SQL("alter table file ") + sql.SQL(", ").join(sql.SQL(f"{how} trigger {rule}") for rule in _RULES))
 
 
 def _take_events(cursor: Cursor, rows: Rows, taken: Sequence[int]) -> None:
@@ -198,12 +217,12 @@ def _take_events(cursor: Cursor, rows: Rows, taken: Sequence[int]) -> None:
 def _refuse_given_to_another(cursor: Cursor, spec: FeedSpec, rows: Rows, taken: Sequence[int]) -> None:
     """Put nothing over what has the same number and is not the same; the events of files that are taken from the entry are its own."""
     for table, query in _GIVEN_TO_ANOTHER.items():
-        cursor.execute(query.encode(), {"rows": Jsonb(list(rows[table])), "taken": list(taken)})
+        cursor.execute(query.encode(), {"rows": Jsonb(list(cast("Mapping[str, Sequence[_Row]]", rows)[table])), "taken": list(taken)})
         if found := cursor.fetchone():
             raise LedgerMixed(spec.name, f"{found['said']} in the journal, and here it is {found['found']}")
 
 
-def _unknown_or_older(cursor: Cursor, rows: Rows) -> list[Mapping[str, Any]]:
+def _unknown_or_older(cursor: Cursor, rows: Rows) -> list[FileRow]:
     """The files of an entry that the ledger lacks, or has as they were before."""
     newest: dict[int, int] = {}
     for event in rows["file_event"]:
@@ -216,12 +235,12 @@ def _unknown_or_older(cursor: Cursor, rows: Rows) -> list[Mapping[str, Any]]:
     return [row for row in rows["file"] if newest.get(row["file_id"], 0) > known.get(row["file_id"], -1)]
 
 
-def _waiting(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _waiting(row: FileRow) -> FileRow:
     """A file that no batch had published belongs to none: it waits for the next."""
     return {**row, "group_name": None, "batch": None} if row["state"] in _WAITING else row
 
 
-def _invalidate_versions(cursor: Cursor, files: Sequence[Mapping[str, Any]]) -> None:
+def _invalidate_versions(cursor: Cursor, files: Sequence[FileRow]) -> None:
     """What registration did to the versions before these: no row of an entry says so, since it was no change of their state."""
     columns = [[row[name] for row in files] for name in ("feed", "bucket", "key", "version")]
     cursor.execute(
@@ -261,7 +280,7 @@ def _move_on(cursor: Cursor, rows: Rows) -> None:
         cursor.execute(
             "update feed_group set last_batch = greatest(last_batch, %s) where group_name = %s", (group["last_batch"], group["group_name"])
         )
-    _reserve_ids(cursor, {table: max((row[column] for row in rows[table]), default=0) for table, column in SHARED_IDS})
+    _reserve_ids(cursor, newest_ids(rows))
 
 
 def _reserve_ids(cursor: Cursor, newest: Mapping[str, int]) -> None:
@@ -273,18 +292,18 @@ def _reserve_ids(cursor: Cursor, newest: Mapping[str, int]) -> None:
         )
 
 
-def _upsert(cursor: Cursor, table: str, key: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def _upsert(cursor: Cursor, table: str, key: Sequence[str], rows: Sequence[_Row]) -> None:
     changed = [name for name in _columns(rows) if name not in key]
     assignments = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in changed)
     conflict = sql.SQL("on conflict ({}) do update set {}").format(sql.SQL(", ").join(map(sql.Identifier, key)), assignments)
     _insert_rows(cursor, table, rows, conflict)
 
 
-def _insert(cursor: Cursor, table: str, rows: Sequence[Mapping[str, Any]], conflict: str) -> None:
+def _insert(cursor: Cursor, table: str, rows: Sequence[_Row], conflict: str) -> None:
     _insert_rows(cursor, table, rows, sql.SQL("on conflict {}").format(sql.SQL(conflict)))
 
 
-def _insert_rows(cursor: Cursor, table: str, rows: Sequence[Mapping[str, Any]], conflict: sql.Composable) -> None:
+def _insert_rows(cursor: Cursor, table: str, rows: Sequence[_Row], conflict: sql.Composable) -> None:
     """Insert rows as `to_jsonb` made them; columns that came after the entry was written get their defaults."""
     if not rows:
         return
@@ -298,5 +317,5 @@ def _insert_rows(cursor: Cursor, table: str, rows: Sequence[Mapping[str, Any]], 
     )
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _columns(rows: Sequence[_Row]) -> list[str]:
     return list(rows[0]) if rows else []

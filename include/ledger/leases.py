@@ -176,3 +176,27 @@ def _refuse_paused(cursor: Cursor, feed: str) -> None:
         raise UsageError(f"the ledger has no feed {feed}; `sluice migrate` adds the feeds of this release")
     if found["paused_at"] is not None:
         raise FeedPaused(feed, found["paused_at"].isoformat(timespec="seconds"), found["paused_by"])
+
+
+GC_LOCK = 0x51_01CF  # any fixed number: who begins to point at state objects, and who deletes those that nobody points at
+
+
+@contextmanager
+def fenced_delivery(session: LedgerSession, group: str, token: int, run: Run | None = None) -> Iterator[Cursor]:
+    """A transaction of the newest holder."""
+    with session.transaction(run) as cursor:
+        check_delivery(cursor, group, token)
+        yield cursor
+
+
+def check_delivery(cursor: Cursor, group: str, token: int) -> None:
+    """Lock the group's delivery, not the group, and refuse any token but the newest."""
+    cursor.execute("select lease_token from delivery where group_name = %s for update", (group,))
+    newest = cursor.fetchone()
+    if newest is None or newest["lease_token"] != token:
+        raise LeaseLost(group, token)
+
+
+def shared_gc_lock(cursor: Cursor) -> None:
+    """Held to the end of the transaction: nothing that is pointed at from here on is deleted as unreferred meanwhile."""
+    cursor.execute("select pg_advisory_xact_lock_shared(%s)", (GC_LOCK,))

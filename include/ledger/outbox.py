@@ -6,11 +6,11 @@ from psycopg.rows import DictRow
 
 from include.feed import FeedSpec
 from include.files.batch import Batch
-from include.files.record import Undelivered
-from include.files.undone import Undone, of_batch, of_file, of_state
+from include.files.failure import Undone, of_batch, of_file, of_state
+from include.files.file import Undelivered
 from include.ledger.batches import FILES_OF_BATCHES, batch_from
-from include.ledger.files import IS_TO_DELIVER, ledger_file
-from include.ledger.locks import delivering
+from include.ledger.files import ledger_file
+from include.ledger.leases import fenced_delivery
 from include.ledger.session import Cursor, LedgerPart
 from include.run import Run
 
@@ -21,23 +21,23 @@ class Outbox(LedgerPart):
     def batches(self, spec: FeedSpec) -> list[Batch]:
         """The batches of the group with their files, in their order."""
         found = self.session.rows(
-            "select * from batch where group_name = %s and state = 'published' and delivered_at is null order by batch", (spec.group,)
+            "select b.* from work join batch b using (group_name, batch) where group_name = %s and step = 'deliver' order by batch",
+            (spec.group,),
         )
         files = self.session.rows(FILES_OF_BATCHES, (spec.group, [row["batch"] for row in found])) if found else []
         return [batch_from(row, [file for file in files if file["batch"] == row["batch"]]) for row in found]
 
     def deliver_again(self, spec: FeedSpec, token: int) -> int:
         """Put every published batch of the group back into the outbox, for what follows them is to be made anew. How many."""
-        with delivering(self.session, spec.group, token) as cursor:
+        with fenced_delivery(self.session, spec.group, token) as cursor:
             cursor.execute("update batch set delivered_at = null where group_name = %s and state = 'published'", (spec.group,))
             return cursor.rowcount
 
     def files(self, spec: FeedSpec) -> list[Undelivered]:
         """Files of the group in an end state for which something may be left to do, in seq order."""
         found = self.session.rows(
-            f"""select *, validated_at is not null as validated from file
-                where feed in (select feed from feed where group_name = %s) and delivered_at is null and {IS_TO_DELIVER}
-                order by feed, seq""",
+            """select f.*, validated_at is not null as validated from work w join file f using (file_id, feed, seq)
+               where w.group_name = %s and step = 'deliver' order by feed, seq""",
             (spec.group,),
         )
         return [_undelivered(row) for row in found]
@@ -50,11 +50,11 @@ class Outbox(LedgerPart):
 
     def refuse_lost(self, spec: FeedSpec, token: int) -> None:
         """Refuse to begin anything under a delivery lease that is lost."""
-        with delivering(self.session, spec.group, token):
+        with fenced_delivery(self.session, spec.group, token):
             pass
 
     def batch_delivered(self, spec: FeedSpec, token: int, batch: Batch) -> None:
-        with delivering(self.session, spec.group, token) as cursor:
+        with fenced_delivery(self.session, spec.group, token) as cursor:
             cursor.execute(
                 "update batch set delivered_at = clock_timestamp() where feed = %s and batch = %s and delivered_at is null",
                 (batch.feed, batch.number),
@@ -63,7 +63,7 @@ class Outbox(LedgerPart):
 
     def relocated(self, spec: FeedSpec, token: int, run: Run, file_id: int, location: str, location_key: str | None) -> None:
         """Note where the original bytes of a file lie now."""
-        with delivering(self.session, spec.group, token, run) as cursor:
+        with fenced_delivery(self.session, spec.group, token, run) as cursor:
             cursor.execute(
                 "update file set location = %s, location_key = %s where file_id = %s and delivered_at is null returning file_id",
                 (location, location_key, file_id),
@@ -76,7 +76,7 @@ class Outbox(LedgerPart):
 
     def file_delivered(self, spec: FeedSpec, token: int, file_id: int) -> None:
         """Note that nothing is left to do for a file."""
-        with delivering(self.session, spec.group, token) as cursor:
+        with fenced_delivery(self.session, spec.group, token) as cursor:
             cursor.execute("update file set delivered_at = clock_timestamp() where file_id = %s and delivered_at is null", (file_id,))
             _done(cursor, spec, of_file(file_id))
 
@@ -88,7 +88,7 @@ class Outbox(LedgerPart):
         return {row["item"]: Undone(**row) for row in found}
 
     def failed(self, spec: FeedSpec, token: int, undone: Undone) -> None:
-        with delivering(self.session, spec.group, token) as cursor:
+        with fenced_delivery(self.session, spec.group, token) as cursor:
             cursor.execute(
                 """insert into delivery_failure (group_name, item, failures, since, retry_at, what) values (%s, %s, %s, %s, %s, %s)
                    on conflict (group_name, item) do update
@@ -98,7 +98,7 @@ class Outbox(LedgerPart):
 
     def compacted(self, spec: FeedSpec, token: int) -> None:
         """Note that the state of a feed is merged."""
-        with delivering(self.session, spec.group, token) as cursor:
+        with fenced_delivery(self.session, spec.group, token) as cursor:
             _done(cursor, spec, of_state(spec.name))
 
 

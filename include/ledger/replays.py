@@ -6,13 +6,11 @@ from psycopg.rows import DictRow
 
 from include.errors import FileUnknown, UsageError
 from include.feed import FeedSpec, OverwritePolicy
-from include.files.file import FileStamp, Kind, LedgerFile
+from include.files.file import FileStamp, Kind, LedgerFile, State
 from include.files.fix import FixParent
-from include.files.states import State
 from include.ledger.decisions import current_versions_under
-from include.ledger.events import act, note
 from include.ledger.files import file_record, ledger_file
-from include.ledger.session import Cursor, LedgerPart
+from include.ledger.session import Cursor, LedgerPart, act, note
 from include.run import Run
 
 

@@ -31,8 +31,9 @@ class Role(StrEnum):
     UI = "sluice_ui"
 
 
-# What nobody but the owner says: which migrations there were, which moves a file may make, which feeds there are.
-_THE_OWNERS = frozenset({"schema_migration", "file_move", "feed", "feed_group"})
+# What nobody but the owner says: which migrations there were, which moves a file may make, which feeds there are, what there
+# is to do.
+_THE_OWNERS = frozenset({"schema_migration", "file_move", "feed", "feed_group", "work"})
 # What is written once: no row of these is ever changed.
 _WRITTEN_ONCE = frozenset({"schema_migration", "file_move", "file_event", "detection", "failure", "reference"})
 # The only tables of which rows go away, because newer rows say the same or more.

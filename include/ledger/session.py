@@ -6,10 +6,11 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.abc import Params
+from psycopg.rows import DictRow, class_row, dict_row
 
 from include.errors import LeaseLost, PassingConflict, RuleViolated
 from include.feed import FeedSpec
@@ -63,12 +64,17 @@ class LedgerSession:
             check_token(cursor, spec, token)
             yield cursor
 
-    def rows(self, statement: str, values: Any = ()) -> list[DictRow]:
+    def rows(self, statement: str, values: Params = ()) -> list[DictRow]:
         """What a query answers."""
         with map_driver_errors(), self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(statement.encode(), values).fetchall()
 
-    def row(self, statement: str, values: Any = ()) -> DictRow | None:
+    def rows_as(self, kind: type[R], statement: str, values: Params = ()) -> list[R]:
+        """What a query answers, each row a value of a class whose fields its columns are."""
+        with map_driver_errors(), self.connection.cursor(row_factory=class_row(kind)) as cursor:
+            return cursor.execute(statement.encode(), values).fetchall()
+
+    def row(self, statement: str, values: Params = ()) -> DictRow | None:
         return next(iter(self.rows(statement, values)), None)
 
 
@@ -121,3 +127,17 @@ def repeated(work: Callable[P, R]) -> Callable[P, R]:
         return work(*args, **named)
 
     return until_it_gets_through
+
+
+def note(cursor: Cursor, file_id: int | None, kind: str, reason: str, by: str | None = None) -> None:
+    """An event that is no move."""
+    cursor.execute(
+        """insert into file_event (file_id, kind, reason, run_id, actor)
+           values (%s, %s, %s, nullif(current_setting('sluice.run', true), ''), %s)""",
+        (file_id, kind, reason, by),
+    )
+
+
+def act(cursor: Cursor, by: str) -> None:
+    """Name the person whom the moves that follow go back to; empty = nobody."""
+    cursor.execute("select set_config('sluice.actor', %s, true)", (by,))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+from typing import TypedDict
 
 from include.errors import UsageError
 from include.feed import FeedSpec
 from include.files.file import Source
 from include.files.sources import refuse_source
 from include.ledger.session import LedgerPart
+
+
+class SourceRow(TypedDict):
+    """A place of a feed, and what arrived there."""
+
+    feed: str
+    bucket: str
+    prefix: str
+    active: bool
+    files: int
+    newest: dt.datetime | None
 
 
 class Sources(LedgerPart):
@@ -19,9 +31,10 @@ class Sources(LedgerPart):
         found = self.session.rows("select bucket, prefix from feed_source where feed = %s and active order by bucket, prefix", (spec.name,))
         return [Source(row["bucket"], row["prefix"]) for row in found]
 
-    def list(self, feed: str | None = None) -> list[dict[str, Any]]:
+    def list(self, feed: str | None = None) -> list[SourceRow]:
         """The places of a feed, or of all, with the files that arrived there."""
-        return self.session.rows(
+        return self.session.rows_as(
+            SourceRow,
             """select s.feed, s.bucket, s.prefix, s.active, count(f.file_id) as files, max(f.registered_at) as newest
                from feed_source s left join file f on f.feed = s.feed and f.bucket = s.bucket and starts_with(f.key, s.prefix)
                where %(feed)s::text is null or s.feed = %(feed)s group by s.feed, s.bucket, s.prefix order by s.feed, s.bucket, s.prefix""",

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from include.feed import FeedSpec, OnQuarantine, OverwritePolicy
 from include.files.decision import NOT_IN_THE_BYTES, Candidate, Decision, DecisionContext
-from include.files.file import Decided, Kind
-from include.files.states import State
+from include.files.file import Decided, Kind, State
 from include.files.verdict import Fault
 from include.ledger import Ledger
 from include.ledger.decisions import load_candidates, load_context, save

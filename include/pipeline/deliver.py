@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +11,15 @@ from include.errors import EnvironmentFailure, FeedBusy, ObjectGone
 from include.feed import FeedSpec
 from include.files import keys
 from include.files.batch import Batch
-from include.files.file import FileStamp, LedgerFile, ObjectRef
-from include.files.record import Undelivered
-from include.files.states import State
-from include.files.undone import Undone, of_batch, of_file, of_state, resting
+from include.files.failure import Undone, of_batch, of_file, of_state, resting
+from include.files.file import FileStamp, LedgerFile, ObjectRef, State, Undelivered
 from include.files.verdict import STAYS_WHERE_IT_LIES
 from include.pipeline.delivering import Delivering
 from include.pipeline.journal import refuse_if_behind, write_journal
 from include.pipeline.ports import Ports
 from include.pipeline.services import Services
 from include.run import Run
-from include.storage.object_store import ObjectStore
-
-_PIECE = 1 << 20
+from include.storage.object_store import digest_of
 
 
 @dataclass(frozen=True)
@@ -240,12 +235,4 @@ def _copied(ports: Services, file: LedgerFile, to_key: str) -> ObjectRef | FileS
 
 def _same_bytes(ports: Services, file: LedgerFile, to_key: str) -> bool:
     """Compare by content where the etags cannot be compared (an object uploaded in parts)."""
-    return _sha256(ports.store, file.bucket, file.key) == _sha256(ports.store, ports.bucket, to_key)
-
-
-def _sha256(store: ObjectStore, bucket: str, key: str) -> str:
-    digest = hashlib.sha256()
-    with store.read(bucket, key) as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+    return digest_of(ports.store, file.bucket, file.key) == digest_of(ports.store, ports.bucket, to_key)

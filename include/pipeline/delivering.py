@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from include.errors import EnvironmentFailure, LeaseLost, SluiceError
-from include.files.undone import Undone
+from include.files.failure import Undone
 from include.logs import described
 from include.pipeline.outage import stores_down
 

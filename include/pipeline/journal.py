@@ -10,12 +10,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.errors import AlreadyThere, JournalIncomplete, LedgerBehind, LedgerMixed, ObjectGone
 from include.feed import FeedSpec
 from include.files import keys
-from include.files.journal import SHARED_IDS, Added, Event, Position, Rows, _number
+from include.files.journal import Added, Entry, Event, Position, Rows, _number, newest_ids
 from include.pipeline.ports import Ports
 from include.run import Run
 from include.storage.object_store import ObjectStore
@@ -171,8 +171,7 @@ def _reserve_ids_of_unknown(ports: Ports) -> None:
     newest_of = Counter[str]()
     for group in groups(ports.store, ports.bucket):
         for _, entry in () if group in known else entries(ports.store, ports.bucket, group):
-            for table, column in SHARED_IDS:
-                newest_of[table] = max([newest_of[table], *(row[column] for row in entry["rows"][table])])
+            newest_of |= Counter(newest_ids(entry["rows"]))
     ports.ledger.journal.reserve_ids(newest_of)
 
 
@@ -181,7 +180,7 @@ def groups(store: ObjectStore, bucket: str) -> list[str]:
     return sorted(keys.base_name(folder.rstrip("/")) for folder in store.folders(bucket, keys.journals())[0])
 
 
-def entries(store: ObjectStore, bucket: str, group: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def entries(store: ObjectStore, bucket: str, group: str) -> Iterator[tuple[str, Entry]]:
     """Every entry of a journal with its key, in the order in which they were written.
 
     Raises:
@@ -189,7 +188,7 @@ def entries(store: ObjectStore, bucket: str, group: str) -> Iterator[tuple[str, 
     """
     newest_key = keys.journal_newest(group)
     for key in sorted(stamp.key for stamp in store.objects(bucket, keys.journal(group)) if stamp.key != newest_key):
-        entry = json.loads(store.read_bytes(bucket, key))
+        entry: Entry = json.loads(store.read_bytes(bucket, key))
         if entry["format"] != FORMAT:
             raise JournalIncomplete(group, f"s3://{bucket}/{key} has format {entry['format']!r}, this release reads {FORMAT}")
         yield key, entry

@@ -11,8 +11,7 @@ from include.feed import FeedSpec
 from include.files.batch import Batch
 from include.files.file import LedgerFile, ObjectRef
 from include.files.outcome import Change, Difference, Key, Outcome, SeqRange
-from include.files.reread import Recount, Reread
-from include.files.verdict import Verdict
+from include.files.verdict import Recount, Reread, Verdict
 from include.logs import Log
 from include.pipeline.services import Services
 

@@ -26,7 +26,7 @@ DIED = "Spark was gone after it"
 class Processed:
     """What process hands on: counts, and where the attempt's manifest lies.
 
-    `batch` None: nothing was accepted. `feed`: whose batch it is; a batch that a run of a peer feed left unfinished is resumed first.
+    `batch` None: nothing was accepted.
     """
 
     accepted: int
@@ -36,11 +36,12 @@ class Processed:
     attempt: int | None = None
     state_version_read: int | None = None
     manifest_key: str | None = None
-    feed: str | None = None
 
 
 def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequence[int]) -> Processed:
     """Decide, open a batch (or resume the open one as its next attempt), and run the job; its results stay invisible.
+
+    A batch that discover found unfinished is resumed for the feed that it is of, which may be another one of the group.
 
     Raises:
         LeaseLost: another run took the feed over.
@@ -60,7 +61,6 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
         if batch is None:
             ports.ledger.leases.release(spec, token)
             return Processed(*counts)
-        ports, spec = ports.for_peer_feed(spec, batch.feed)
         attempt = ports.ledger.batches.begin_attempt(spec, token, run, batch.number)
         ports.log(
             f"batch {batch.number} attempt {attempt.number} of {spec.name}: "
@@ -84,7 +84,7 @@ def process(ports: Ports, spec: FeedSpec, run: Run, token: int, file_ids: Sequen
             cause = damaged_input(ports, batch, request.to_json() if request else {}) or failed
             raise attempt_failed(ports, spec, run, token, attempt, cause, known_good_fails, answered=answered) from failed
         manifest_key = keys.in_attempt(folder, "manifest.json")
-        return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key, spec.name)
+        return Processed(*counts, batch.number, attempt.number, attempt.state_version_read, manifest_key)
 
 
 def attempt_failed(

@@ -36,7 +36,6 @@ def publish(ports: Ports, spec: FeedSpec, run: Run, token: int, processed: Proce
     """
     if processed.batch is None or processed.attempt is None or processed.state_version_read is None or processed.manifest_key is None:
         return None
-    ports, spec = ports.for_peer_feed(spec, processed.feed or spec.name)
     attempt = Attempt(processed.batch, processed.attempt, processed.state_version_read)
     try:
         manifest = json.loads(ports.store.read_bytes(ports.bucket, processed.manifest_key))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.feed import FeedSpec
-from include.files.record import FileRecord
+from include.files.file import FileRecord
 from include.files.verdict import Fault, Verdict
 from include.pipeline.ports import Ports
 from include.storage.object_store import as_it_lies

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from include.errors import FeedBusy
 from include.feed import FeedSpec
-from include.files.undone import Undone
+from include.files.failure import Undone
 from include.pipeline.deliver import Delivered, deliver
 from include.pipeline.delivering import NotDelivered, stuck
 from include.pipeline.discover import discover
@@ -76,15 +76,16 @@ def _round(ports: Ports, spec: FeedSpec, run: Run, progress: Progress) -> Delive
     at = progress.timed("discover", at)
     progress.runs += 1
     progress.registered += found.registered
-    resumes_peer = found.resumes_feed not in {None, spec.name}
+    batch_ports, batch_spec = ports.for_peer_feed(spec, found.resumes_feed or spec.name)
+    resumes_peer = batch_spec.name != spec.name
     if found.token is not None:
         try:
             for group in found.groups:
                 gate(ports, spec, run, found.token, group.file_ids)
             at = progress.timed("gate", at)
-            processed = process(ports, spec, run, found.token, found.file_ids)
+            processed = process(batch_ports, batch_spec, run, found.token, found.file_ids)
             at = progress.timed("process", at)
-            published = publish(ports, spec, run, found.token, processed)
+            published = publish(batch_ports, batch_spec, run, found.token, processed)
             at = progress.timed("publish", at)
         except WorkFailed as failed:
             if not resumes_peer:

@@ -13,8 +13,7 @@ from include.feed import FeedSpec
 from include.files import keys
 from include.files.file import Kind, LedgerFile, ObjectRef
 from include.files.fix import Parents
-from include.files.reread import Recount, Reread
-from include.files.verdict import Fault, Verdict
+from include.files.verdict import Fault, Recount, Reread, Verdict
 from include.logs import Log
 from include.quality.bronze import Bronze, typed
 from include.quality.fix_reader import Corrections, NoParents, read_corrections

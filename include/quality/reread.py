@@ -18,7 +18,7 @@ from include.contract import Column
 from include.errors import ObjectGone, refuse_if_short
 from include.feed import FeedSpec
 from include.files.file import LedgerFile, ObjectRef
-from include.files.reread import Recount, Reread
+from include.files.verdict import Recount, Reread
 from include.quality.bronze import FILE_ID, Digest
 from include.quality.formats import is_zipped, reader_for
 from include.quality.lines import PIECE_BYTES, Content, Quarantined

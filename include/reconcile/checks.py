@@ -6,23 +6,77 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from include.feed import FeedSpec
 from include.files import keys
-from include.files.record import FileRecord
+from include.files.file import FileRecord
 from include.files.verdict import Verdict
 from include.ledger.files import KEPT, file_record
-from include.ledger.locks import GC_LOCK
+from include.ledger.leases import GC_LOCK
 from include.ledger.session import Cursor, LedgerPart
-from include.reconcile.at_work import AtWork
-from include.reconcile.daily_totals import DailyTotals
 from include.reconcile.finding import Finding
 from include.reconcile.inventory import Expected
 from include.run import Run
 from include.version import code_version
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """What may still be written and pointed at: under the newest token, and by the newest attempt at the newest batch."""
+
+    token: int
+    last_batch: int
+    open_attempt: int | None
+
+    def may_use(self, key: str) -> bool:
+        """Whether a run may yet point at an object.
+
+        >>> now = AtWork(token=7, last_batch=3, open_attempt=2)
+        >>> [now.may_use(f"bronze/f/dt=2026-11-21/file=1/attempt={a}/part-00000.parquet") for a in ("6-ab", "7-cd")]
+        [False, True]
+        >>> [now.may_use(f"state/f/batch={b:08d}/attempt={a}/partials.parquet") for b, a in ((2, 1), (3, 1), (3, 2), (4, 1))]
+        [False, False, True, True]
+        """
+        attempt = keys.bronze_attempt(key)
+        if attempt is not None:
+            token = attempt.split("-")[0]
+            return token.isdigit() and int(token) >= self.token
+        tried = keys.batch_attempt(key)
+        if tried is None:
+            return False
+        batch, number = tried
+        if batch > self.last_batch:
+            return True
+        return batch == self.last_batch and self.open_attempt is not None and number >= self.open_attempt
+
+
+@dataclass(frozen=True)
+class DailyTotals:
+    """One date of a feed as it was found: objects that hold original bytes, files by state, lines, amounts.
+
+    Amounts are in the smallest unit of the feed's; None where contents were not read. `amount_in` = `amount_out` + `amount_rejected`.
+    """
+
+    date: dt.date
+    objects: int
+    files: int
+    accepted: int
+    quarantined: int
+    duplicate: int
+    waiting: int
+    lines: int
+    lines_accepted: int
+    rejected: int
+    amount_in: int | None
+    amount_out: int | None
+    amount_rejected: int | None
+    findings: int
+    ok: bool
+
 
 _OF_AN_ATTEMPT = ("manifest.json", "request.json")
 _PAGE = 1000
@@ -53,6 +107,14 @@ union all
 select 'file ' || f.file_id, format('is %%s in batch %%s, which is %%s', f.state, f.batch, coalesce(b.state::text, 'not there'))
 from file f left join batch b using (group_name, batch)
 where f.feed = %(feed)s and (f.state in ('published', 'superseded')) <> (coalesce(b.state = 'published', false))
+union all
+select 'file ' || f.file_id, format('is %%s, and the next step on record for it is %%s', f.state, coalesce(w.step, 'none'))
+from file f left join work w using (file_id)
+where f.feed = %(feed)s and w.step is distinct from next_step(f.state, f.validated_at, f.delivered_at)
+union all
+select 'batch ' || b.batch, format('is %%s, and the next step on record for it is %%s', b.state, coalesce(w.step, 'none'))
+from batch b left join work w using (group_name, batch)
+where b.feed = %(feed)s and w.step is distinct from next_step(b.state, b.delivered_at)
 order by 1, 2 limit 100
 """
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from include.errors import ObjectGone, ObjectRefused
-from include.files.file import Kind
-from include.files.record import FileRecord
-from include.files.states import State
+from include.files.file import FileRecord, Kind, State
 from include.reconcile.context import ReconcileContext
 from include.reconcile.finding import Code, Finding
 from include.storage.object_store import as_it_lies

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from include.files.file import ObjectRef
-from include.files.record import FileRecord
+from include.files.file import FileRecord, ObjectRef
 from include.pipeline.revalidate import Revalidated, revalidate, take_back
 from include.reconcile.context import ReconcileContext, in_groups
 from include.reconcile.finding import Code, Finding

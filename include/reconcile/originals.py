@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from include.errors import ObjectGone, ObjectRefused
-from include.files.file import FileStamp
-from include.files.record import FileRecord
+from include.files.file import FileRecord
 from include.reconcile.context import ReconcileContext
 from include.reconcile.finding import Code, Finding
 from include.reconcile.stock import ORIGINAL
-from include.storage.object_store import ObjectStore
+from include.storage.object_store import digest_of
 
-_PIECE = 1 << 20
 RESTORE = "put the original bytes back under this key, or delete the object; what was published from it stays"
 
 
@@ -67,7 +64,7 @@ def _read(context: ReconcileContext, kept: FileRecord) -> Finding | None:
         there = context.head(kept)
         if there is None or (kept.location == "landing" and (there.etag, there.size) != (kept.file.etag, kept.file.size)):
             return None
-        found = sha256_of(context.ports.store, there)
+        found = digest_of(context.ports.store, there.bucket, there.key, there.etag)
     except ObjectGone:
         return None
     except ObjectRefused as refused:
@@ -84,12 +81,3 @@ def _read(context: ReconcileContext, kept: FileRecord) -> Finding | None:
 def _finding(code: Code, context: ReconcileContext, kept: FileRecord, what: str, next_step: str) -> Finding:
     bucket, key = kept.place(context.ports.bucket)
     return Finding(code, f"s3://{bucket}/{key}", what, next_step, date=kept.file.date, file_id=kept.file.file_id)
-
-
-def sha256_of(store: ObjectStore, stamp: FileStamp) -> str:
-    """Of an object's bytes, pinned to its etag."""
-    digest = hashlib.sha256()
-    with store.read(stamp.bucket, stamp.key, stamp.etag) as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -11,12 +11,10 @@ from include.feed import FeedSpec
 from include.pipeline.journal import catch_up
 from include.pipeline.ports import Ports
 from include.reconcile.arrivals import arrivals
-from include.reconcile.checks import Checks
-from include.reconcile.context import Auditor, Pass, ReconcileContext, Scope
+from include.reconcile.checks import Checks, DailyTotals
+from include.reconcile.context import Auditor, Pass, ReconcileContext, Scope, named_by_md5
 from include.reconcile.counted import counted, sums
-from include.reconcile.daily_totals import DailyTotals
 from include.reconcile.derived import derived
-from include.reconcile.etags import named_by_md5
 from include.reconcile.finding import Finding, Findings, Severity
 from include.reconcile.inventory import Inventory
 from include.reconcile.originals import originals

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from include.errors import ObjectGone
 from include.files import keys
-from include.files.file import FileStamp
-from include.files.record import FileRecord, Undelivered
+from include.files.file import FileRecord, FileStamp, Undelivered
 from include.pipeline.deliver import report_body, report_parts
 from include.pipeline.delivering import in_turn
 from include.reconcile.context import ReconcileContext
 from include.reconcile.finding import Code, Finding
-from include.reconcile.originals import sha256_of
 from include.reconcile.stock import REJECTS_SHOWN, REPORT, objects_of
+from include.storage.object_store import digest_of
 
 
 def reports(context: ReconcileContext) -> Iterator[Finding]:
@@ -71,7 +70,8 @@ def _made_good(
 def _same(context: ReconcileContext, shown: FileStamp, source: FileStamp) -> bool:
     if not context.scope.reads:
         return shown.size == source.size
-    return sha256_of(context.ports.store, shown) == sha256_of(context.ports.store, source)
+    one, other = (digest_of(context.ports.store, stamp.bucket, stamp.key, stamp.etag) for stamp in (shown, source))
+    return one == other
 
 
 def _says(context: ReconcileContext, report: FileStamp, undelivered: Undelivered) -> bool:

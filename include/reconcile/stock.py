@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from include.files import keys
-from include.files.file import FileStamp, Kind, Source
-from include.files.record import FileRecord
-from include.files.states import State
+from include.files.file import FileRecord, FileStamp, Kind, Source, State
 from include.reconcile.context import ReconcileContext
 from include.reconcile.inventory import Expected
 

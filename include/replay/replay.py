@@ -12,8 +12,7 @@ from typing import BinaryIO
 from include.errors import FileUnknown, ObjectGone, UsageError
 from include.feed import FeedSpec
 from include.files import keys
-from include.files.file import FileStamp, Kind, LedgerFile
-from include.files.record import FileRecord
+from include.files.file import FileRecord, FileStamp, Kind, LedgerFile
 from include.files.verdict import Verdict
 from include.inputs import UNRESTRICTED, InputPolicy
 from include.pipeline.journal import refuse_if_behind, write_journal

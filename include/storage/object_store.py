@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
-from include.files.file import FileStamp, LedgerFile, ObjectRef
-from include.files.record import FileRecord
+from include.files.file import FileRecord, FileStamp, LedgerFile, ObjectRef
 
 
 class ObjectStore(Protocol):
@@ -30,3 +30,13 @@ def as_it_lies(store: ObjectStore, bucket: str, kept: FileRecord) -> LedgerFile 
     if there is None or (kept.location == "landing" and there.etag != kept.file.etag):
         return None
     return dataclasses.replace(kept.file, lies_at=there)
+
+
+def digest_of(store: ObjectStore, bucket: str, key: str, etag: str | None = None, algorithm: str = "sha256") -> str:
+    """The hash of an object's bytes, in hexadecimal.
+
+    Raises:
+        ObjectGone: as `ObjectStore.read`.
+    """
+    with store.read(bucket, key, etag) as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from include.domains import feed_named
 from include.errors import UsageError
-from include.files.states import State
+from include.files.file import State
 from sluice.cli.output import Json, log, print_json, print_rows
+
+if TYPE_CHECKING:
+    from include.ledger.queries import FileStory
 
 app = typer.Typer()
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")]
@@ -47,14 +50,18 @@ def show(
 
     with open_ledger(settings()) as ledger:
         story = ledger.queries.file_story(file)
-        story["detections"] = list_detections(ledger.session, file_id=story["file"]["file_id"])
+        detections = list_detections(ledger.session, file_id=story["file"]["file_id"])
     if json:
-        print_json(story)
+        print_json({**story, "detections": detections})
         return
     _print_story(story)
+    if detections:
+        print("\ndetections this file made")
+        columns = ("number", "pattern_id", "action_type", "customer_name", "merchant_id", "detected_at")
+        print_rows(detections, columns, as_json=False, empty="")
 
 
-def _print_story(story: dict[str, Any]) -> None:
+def _print_story(story: FileStory) -> None:
     row = story["file"]
     print(
         f"s3://{row['bucket']}/{row['key']}  (file {row['file_id']}, {row['feed']} seq {row['seq']}, version {row['version']} of its key)"
@@ -76,20 +83,12 @@ def _print_story(story: dict[str, Any]) -> None:
         batch = story["batch"]
         span = f"seq {batch['first_seq']}-{batch['last_seq']}"
         print(f"\nbatch {batch['batch']}: {batch['state']}, {span}, attempt {batch['attempt']}, {batch['parameters']}")
-    if story["detections"]:
-        print("\ndetections this file made")
-        print_rows(
-            story["detections"],
-            ("number", "pattern_id", "action_type", "customer_name", "merchant_id", "detected_at"),
-            as_json=False,
-            empty="",
-        )
 
 
-def _print_kin(story: dict[str, Any]) -> None:
+def _print_kin(story: FileStory) -> None:
     """The file that this one puts right, those that put this one right, those whose place it takes, the one that takes its."""
     row, parent = story["file"], story["parent"]
-    if row["kind"] == "replacement":
+    if row["kind"] == "replacement" and parent:
         print(f"  stands in for file {parent['file_id']} (seq {parent['seq']}, {parent['state']}): {row['requested_by']}: {row['why']}")
     elif row["kind"] == "row_fix":
         of = f"file {parent['file_id']} (seq {parent['seq']}, {parent['key']})" if parent else "no file that can be told"

@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -79,7 +79,8 @@ class _Journal:
     def entries(self) -> Iterator[tuple[str, dict[str, Any], Rows]]:
         """Key, what it is, and its rows as they should be."""
         for key, entry in entries(self._store, self._bucket, self.group):
-            yield key, entry, entry["rows"] | {"file_event": self._events_of(entry["rows"])}
+            rows = cast("Rows", entry["rows"])
+            yield key, dict(entry), rows | {"file_event": self._events_of(rows)}
 
     def _events_of(self, rows: Rows) -> list[dict[str, Any]]:
         """All that happened to the files of an entry: without what another file has, and with what it should have had."""

@@ -22,7 +22,7 @@ from include.errors import EnvironmentFailure, UsageError
 from include.files import keys
 from include.files.file import ObjectRef
 from include.ledger import Ledger
-from include.ledger.locks import shared_gc_lock
+from include.ledger.leases import shared_gc_lock
 from include.ledger.session import map_driver_errors
 from include.logs import Log
 from include.pipeline.journal import refuse_behind

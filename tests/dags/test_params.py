@@ -10,7 +10,7 @@ import pytest
 
 from include.domains.transactions.feeds import TRANSACTIONS
 from include.errors import UsageError
-from include.files.undone import Undone
+from include.files.failure import Undone
 from include.pipeline.deliver import Delivered
 from include.run import Run
 

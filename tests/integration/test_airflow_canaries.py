@@ -206,7 +206,7 @@ def spark_fails(planted: Planted) -> None:
 
 def rest_no_more(planted: Planted) -> None:
     """What failed alone would rest for a while, and a run that finds nothing else ends well."""
-    planted.scheduled.ledger.rows("update file set retry_at = clock_timestamp() where retry_at is not null returning 1")
+    planted.scheduled.ledger.rows("update work set retry_at = clock_timestamp() where retry_at is not null returning 1")
 
 
 def go_on(planted: Planted, landed: list[str]) -> None:

@@ -69,7 +69,7 @@ class Proxied(World):
         return [file["state"] for file in self.files()]
 
     def rested(self) -> None:
-        self.ledger.rows("update file set retry_at = clock_timestamp() where retry_at is not null returning 1")
+        self.ledger.rows("update work set retry_at = clock_timestamp() where retry_at is not null returning 1")
 
 
 def _without_retries(client: Any) -> Any:
@@ -260,7 +260,7 @@ def test_a_file_is_decided_within_three_minutes_of_its_first_failure_alone(proxi
 
 def _shift(world: World, seconds: float) -> None:
     """As if so much time had passed."""
-    world.ledger.rows("update file set retry_at = retry_at - make_interval(secs => %s) returning 1", (seconds,))
+    world.ledger.rows("update work set retry_at = retry_at - make_interval(secs => %s) returning 1", (seconds,))
 
 
 # PostgreSQL ----------------------------------------------------------------------------------------------------------

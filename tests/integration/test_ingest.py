@@ -236,6 +236,31 @@ def _finish(world: World, run, found) -> None:  # noqa: ANN001
     deliver(world.ports, world.spec, run)
 
 
+def _work(world: World) -> list[tuple[str, int | None, int | None]]:
+    rows = world.ledger.rows("select step, seq, batch from work order by seq nulls last")
+    return [(row["step"], row["seq"], row["batch"]) for row in rows]
+
+
+def test_work_has_each_item_with_its_next_step_until_nothing_is_left_to_do(world: World) -> None:
+    world.land("1.csv", content(row()))
+    world.land("2.csv", "nothing\n")
+    world.land("3.csv", content(row("C3")))
+    run = world.run()
+    found = discover(world.ports, world.spec, run)
+    assert found.token is not None
+    assert _work(world) == [("validate", 1, None), ("validate", 2, None), ("validate", 3, None)]
+    gate(world.ports, world.spec, run, found.token, found.file_ids)
+    assert _work(world) == [("decide", 1, None), ("decide", 2, None), ("decide", 3, None)]
+    processed = process(world.ports, world.spec, run, found.token, found.file_ids)
+    assert _work(world) == [("publish", 1, None), ("deliver", 2, None), ("publish", 3, None), ("publish", None, 1)]
+    publish(world.ports, world.spec, run, found.token, processed)
+    assert _work(world) == [("deliver", 1, None), ("deliver", 2, None), ("deliver", 3, None), ("deliver", None, 1)]
+    deliver(world.ports, world.spec, run)
+    assert _work(world) == []
+    world.ledger.rows("update file set delivered_at = null where seq = 2 returning 1")
+    assert _work(world) == [("deliver", 2, None)]
+
+
 def test_fifteen_hundred_objects_at_once_are_found_across_listing_pages(world: World) -> None:
     for number in range(1500):
         world.land(f"f_{number}.csv", "x")

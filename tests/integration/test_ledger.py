@@ -12,8 +12,7 @@ import pytest
 
 from include.clients import ledger_connection
 from include.errors import DeploymentFault, FeedBusy, FeedPaused, LeaseLost, UsageError
-from include.files.file import FileStamp
-from include.files.states import FOLLOWS, State
+from include.files.file import FOLLOWS, FileStamp, State
 from include.ledger import Ledger
 from include.ledger.migrate import MigrationRefused, migrate, migrations, planned
 from include.logs import described

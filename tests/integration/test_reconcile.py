@@ -339,6 +339,24 @@ def test_sums_that_do_not_add_up_are_named(history: World) -> None:
             assert now.ok is (by == -1)
 
 
+def test_work_that_does_not_follow_from_the_record_is_named(history: World) -> None:
+    history.ledger.rows(
+        """insert into work (feed, group_name, step, file_id, seq)
+           select feed, feed, 'deliver', file_id, seq from file where seq = 1 returning 1"""
+    )
+    history.ledger.rows(
+        "insert into work (feed, group_name, step, batch) values ('transactions', 'transactions', 'publish', 1) returning 1"
+    )
+    (first,) = history.ledger.rows("select file_id, state from file where seq = 1")
+    named = {(one.where, one.what) for one in check(history, ALL).findings}
+    assert named == {
+        (f"file {first['file_id']}", f"is {first['state']}, and the next step on record for it is deliver"),
+        ("batch 1", "is published, and the next step on record for it is publish"),
+    }
+    history.ledger.rows("delete from work returning 1")
+    assert check(history, ALL).ok
+
+
 def test_a_seq_that_was_given_and_no_file_has_is_refused_by_name(history: World) -> None:
     newest = max(file["seq"] for file in history.files())
     history.ledger.rows("update feed set last_seq = last_seq + 1 where feed = 'transactions' returning 1")

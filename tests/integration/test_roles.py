@@ -136,6 +136,8 @@ REFUSED = {
         "update schema_migration set sha256 = ''",
         "insert into schema_migration (number, name, sha256) values (999, 'x', '')",
         "insert into file_move values ('published', 'registered')",
+        "delete from work",
+        "insert into work (feed, group_name, step, batch) values ('transactions', 'transactions', 'deliver', 1)",
         "insert into feed (feed, group_name) values ('mine', 'transactions')",
         "create role another",
         "create schema another",
@@ -164,6 +166,7 @@ REFUSED = {
         ),
         "update file set accepted = 0, rejected = lines",
         "update file set sha256 = null",
+        "update work set retry_at = now()",
         "update batch set state = 'abandoned'",
         (
             "insert into batch (group_name, batch, feed, first_seq, last_seq, files, rows, parameters, started_at, code_version) "

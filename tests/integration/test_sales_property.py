@@ -25,8 +25,7 @@ from hypothesis import strategies as st
 
 from include.domains import feed_named
 from include.domains.sales import schema as star
-from include.domains.sales.dimension_publisher import DimensionPublisher
-from include.domains.sales.facts_publisher import publish_facts
+from include.domains.sales.publisher import DimensionPublisher, publish_facts
 from include.domains.sales.request import LookedAtAgain
 from include.domains.sales.state import published_facts
 from include.files import keys

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 from include.domains import feed_named
-from include.files.file import LedgerFile, ObjectRef
-from include.files.states import State
+from include.files.file import LedgerFile, ObjectRef, State
 from tools.benchmarks.inputs import Scale
 from tools.benchmarks.table import Row
 from tools.benchmarks.usage import peak_bytes

@@ -126,7 +126,7 @@ class History:
     def finished(self) -> bool:
         """Whether nothing is left to do: all files decided, published and delivered, all batches too, and what follows them is made."""
         waiting = self.rows(
-            """select (select count(*) from file where state::text <> all(%s) or delivered_at is null)
+            """select (select count(*) from work) + (select count(*) from file where state::text <> all(%s) or delivered_at is null)
                     + (select count(*) from batch where state = 'open' or (state = 'published' and delivered_at is null)) as left""",
             (list(FINISHED),),
         )

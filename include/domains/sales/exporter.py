@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.domains.sales.facts_publisher import facts_request
+from include.domains.sales.publisher import facts_request
 from include.domains.sales.request import LakeDimensionRequest, LakeFactsRequest
 from include.domains.sales.schema import DIMENSIONS, FACT_SALES, FACTS_FEED, GROUP, Dimension
 from include.domains.sales.state import dimension_object

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from include.backfill.contributions import ContributionShadow
-from include.domains.sales.dimension_publisher import DimensionPublisher
-from include.domains.sales.publisher import publisher
+from include.domains.sales.publisher import DimensionPublisher, publisher
 from include.domains.sales.request import DimensionManifest, DimensionRequest, FactsManifest
 from include.domains.sales.schema import SUMS
 from include.feed import FeedSpec

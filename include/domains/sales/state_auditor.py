@@ -9,10 +9,10 @@ from typing import Any
 
 from include.domains.sales.request import DimensionManifest, DimensionObjects
 from include.errors import ObjectGone
+from include.files.batch import RecordedBatch
 from include.files.file import ObjectRef
-from include.files.recorded import RecordedBatch
 from include.ledger.files import object_refs
-from include.ledger.locks import shared_gc_lock
+from include.ledger.leases import shared_gc_lock
 from include.ledger.session import LedgerSession, check_token
 from include.pipeline.message import JobObject
 from include.pipeline.shadow import remove_shadow, shadow

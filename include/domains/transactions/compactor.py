@@ -13,8 +13,7 @@ from include.domains.transactions.request import StateObject
 from include.feed import FeedSpec
 from include.files import keys
 from include.files.file import ObjectRef
-from include.ledger.locks import delivering as fenced
-from include.ledger.locks import shared_gc_lock
+from include.ledger.leases import fenced_delivery, shared_gc_lock
 from include.ledger.session import Cursor, LedgerSession
 from include.pipeline.delivering import Delivering
 from include.pipeline.services import Services
@@ -47,7 +46,7 @@ class StateCompactor:
             from include.domains.transactions.partials import merge_objects
 
             made = merge_objects(self.store, self.bucket, run, key)
-            with fenced(self.ledger, self.spec.group, delivering.token) as cursor:
+            with fenced_delivery(self.ledger, self.spec.group, delivering.token) as cursor:
                 shared_gc_lock(cursor)
                 if self.store.head(self.bucket, key) is None:
                     continue  # a reconciliation that collects was quicker than this pointer

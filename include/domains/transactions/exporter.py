@@ -14,7 +14,7 @@ from include.domains.transactions.queries import Detection, detections_between
 from include.errors import AlreadyThere, SluiceError
 from include.feed import FeedSpec
 from include.files.batch import Batch
-from include.ledger import locks
+from include.ledger.leases import fenced_delivery
 from include.ledger.session import LedgerSession
 from include.pipeline.delivering import Delivering
 from include.pipeline.services import Services
@@ -71,7 +71,7 @@ class DetectionExporter:
         except AlreadyThere as there:
             if self.store.read_bytes(file.bucket, file.key) != body:
                 raise DetectionFileDiffers(file.bucket, file.key) from there
-        with locks.delivering(self.ledger, self.spec.group, delivering.token) as cursor:
+        with fenced_delivery(self.ledger, self.spec.group, delivering.token) as cursor:
             cursor.execute("update detection_file set written_at = clock_timestamp() where first_number = %s", (file.first_number,))
         delivering.log(f"delivered s3://{file.bucket}/{file.key} ({len(detections)} detections)")
 

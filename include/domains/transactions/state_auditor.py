@@ -25,7 +25,7 @@ from include.errors import ObjectGone, refuse_if_short
 from include.files import keys
 from include.files.file import FileStamp, ObjectRef
 from include.ledger.files import object_refs
-from include.ledger.locks import shared_gc_lock
+from include.ledger.leases import shared_gc_lock
 from include.ledger.session import LedgerSession, check_token
 from include.reconcile.context import ReconcileContext
 from include.reconcile.finding import Code, Finding

@@ -23,12 +23,9 @@ from include.backfill.compare import batch_files, changes_between, first_found, 
 from include.backfill.comparison import Comparison, FileComparison, Kind, Now, ReplayDiffers, Side, validated
 from include.domains.transactions.feeds import TRANSACTIONS
 from include.errors import UsageError
-from include.files.batch import Batch, BatchFile
-from include.files.file import LedgerFile, ObjectRef
+from include.files.batch import Batch, BatchFile, ValidatedBy
+from include.files.file import FileRecord, LedgerFile, ObjectRef, State
 from include.files.outcome import Change, Difference, Finding
-from include.files.record import FileRecord
-from include.files.recorded import ValidatedBy
-from include.files.states import State
 from include.files.verdict import Fault, Verdict
 from include.pipeline.revalidate import Revalidated
 from include.run import Run

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from include.domains import feed_named
-from include.files.file import LedgerFile
-from include.files.states import State
+from include.files.file import LedgerFile, State
 from include.files.verdict import Fault, Verdict
 from include.quality.gate import GreatExpectationsGate
 from sluice.generate.sales.command import Wish, request, to_folder

@@ -9,8 +9,7 @@ import pytest
 from include.domains.transactions.feeds import TRANSACTIONS
 from include.feed import OnQuarantine, OverwritePolicy
 from include.files.decision import Candidate, CurrentVersion, DecisionContext
-from include.files.file import Kind
-from include.files.states import FOLLOWS, State
+from include.files.file import FOLLOWS, Kind, State
 from include.files.verdict import Fault
 from include.pipeline.decide import decisions_on
 

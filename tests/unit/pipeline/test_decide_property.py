@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from include.domains.transactions.feeds import TRANSACTIONS
 from include.feed import FeedSpec, OverwritePolicy
 from include.files.decision import Candidate, CurrentVersion, DecisionContext, Version
-from include.files.file import Kind
-from include.files.states import FOLLOWS, State
+from include.files.file import FOLLOWS, Kind, State
 from include.files.verdict import Fault
 from include.pipeline.decide import decisions_on
 from tests.naive_overwrites import Put, fates

@@ -10,7 +10,7 @@ import pytest
 
 from include.domains.transactions.feeds import TRANSACTIONS
 from include.errors import EnvironmentFailure, LeaseLost
-from include.files.undone import Undone
+from include.files.failure import Undone
 from include.pipeline.delivering import Delivering, PartsFailed, rest, stuck
 from include.run import Run
 

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 from include.contract import Contract
 from include.domains.transactions.feeds import TRANSACTIONS
 from include.feed import FeedSpec
-from include.files.file import LedgerFile
-from include.files.states import State
+from include.files.file import LedgerFile, State
 from include.files.verdict import Verdict
 from include.quality.gate import GreatExpectationsGate
 from tests.unit.quality.memory_store import MemoryStore

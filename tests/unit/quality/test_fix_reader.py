@@ -11,10 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.files.file import Kind, LedgerFile
+from include.files.file import FileRecord, Kind, LedgerFile, State
 from include.files.fix import FixParent
-from include.files.record import FileRecord
-from include.files.states import State
 from include.files.verdict import Fault, Verdict
 from include.quality.gate import GreatExpectationsGate
 from tests.unit.quality.desk import BUCKET, HEADER, ROW, Desk
