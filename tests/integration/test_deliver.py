@@ -21,7 +21,7 @@ from include.domains.transactions.schema import PARTIALS
 from include.errors import EnvironmentFailure, FeedBusy, LeaseLost
 from include.files import keys
 from include.files.batch import Attempt, Batch
-from include.ledger import Ledger, locks
+from include.ledger import Ledger, leases
 from include.pipeline.deliver import Delivered
 from include.pipeline.delivering import Delivering
 from include.pipeline.ports import Ports
@@ -186,7 +186,7 @@ def test_no_publication_waits_for_a_delivery_that_hangs_even_in_a_write(trade: T
         results.export = deliver_batch  # type: ignore[method-assign]
         other = Ledger(lambda: ledger_connection(trade.where.ledger))
         try:
-            with locks.delivering(trade.ledger.session, "trade", delivering.token):
+            with leases.fenced_delivery(trade.ledger.session, "trade", delivering.token):
                 trade.land("orders", "2.csv", "a 2.00")
                 ports = dataclasses.replace(trade.ports("orders"), ledger=other)
                 told.append(ingest(ports, trade, run_id="another"))

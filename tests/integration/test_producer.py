@@ -24,7 +24,7 @@ from sluice.produce.producer import Pace, Produced, produce
 from sluice.produce.sources import source
 from sluice.runtime import now
 from tests.http_server import Site, served
-from tests.integration.mortal_producer import dying_at, run
+from tests.integration.killed_producer import dying_at, run
 from tests.integration.world import HEADER, World, row
 
 PREFIX = "landing/transactions/"
@@ -168,7 +168,7 @@ def test_chunks_keep_the_beat(eight: Path, make: Make) -> None:
 
 def test_a_producer_killed_at_any_point_neither_skips_nor_doubles_a_row(world: World, tmp_path: Path, make: Make, landed: Chunks) -> None:
     path = write(40_000, 3, tmp_path).transactions
-    command = [sys.executable, "-m", "tests.integration.mortal_producer", str(path), "211", "40", "7"]
+    command = [sys.executable, "-m", "tests.integration.killed_producer", str(path), "211", "40", "7"]
     died = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert int(died.stdout) > 20, "most of the producers were to die before the end"
     make(path, Pace(rows=211, every=0))
@@ -190,7 +190,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, location: Path, point: str, tim
     def die() -> None:
         raise Killed
 
-    monkeypatch.setattr("tests.integration.mortal_producer.die", die)
+    monkeypatch.setattr("tests.integration.killed_producer.die", die)
     with pytest.raises(Killed):
         run(str(location), 3, dying_at(point, times))
 

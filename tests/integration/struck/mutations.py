@@ -14,7 +14,7 @@ from include.domains.finance.exporter import TableExporter
 from include.feed import FeedSpec
 from include.files.batch import Attempt, Batch
 from include.files.file import FileStamp
-from include.ledger import files, locks, session
+from include.ledger import files, leases, session
 from include.ledger.batches import Batches, batch_from
 from include.ledger.files import Files
 from include.ledger.outbox import Outbox
@@ -58,10 +58,10 @@ def without_the_fence() -> None:
 
 def without_the_fence_of_deliveries() -> None:
     """A delivery that was taken for dead and replaced writes what it did all the same."""
-    locks.check_delivery = lambda *_: None  # type: ignore[assignment]
+    leases.check_delivery = lambda *_: None  # type: ignore[assignment]
 
     def relocated(self: Outbox, spec: FeedSpec, token: int, run: Run, file_id: int, location: str, location_key: str | None) -> None:
-        with locks.delivering(self.session, spec.group, token, run) as cursor:
+        with leases.fenced_delivery(self.session, spec.group, token, run) as cursor:
             cursor.execute("update file set location = %s, location_key = %s where file_id = %s", (location, location_key, file_id))
             told = f"{location}: {location_key}"
             cursor.execute("insert into file_event (file_id, kind, reason, run_id) values (%s, 'relocated', %s, 'late')", (file_id, told))
