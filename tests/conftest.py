@@ -30,6 +30,12 @@ _IN_ONE_PROCESS = {
 _OWN_SERVICES = ("airflow", "struck")
 _LAST = len(_IN_ONE_PROCESS)
 _NEED_SERVICES = ("tests/integration/", "tests/spark/")
+# Of the others those that take seconds: whole sets of data, processes and sockets of their own, memory and growth, imports from nothing.
+_SLOW = (
+    *("tests/unit/generate/", "tests/unit/services/", "tests/unit/tools/", "tests/unit/pipeline/test_waiting.py", "tests/unit/test_skips.py"),
+    *(f"tests/unit/quality/test_{name}.py" for name in ("formats", "gate_together", "growth", "lean_import", "memory")),
+)
+_LEFT_OUT = {"not services": _NEED_SERVICES, "not services and not slow": (*_NEED_SERVICES, *_SLOW)}
 # Minutes of small queries do not pay for Java's second compiler; with the first alone it keeps 48 MB of code unless told, and then sweeps.
 _JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 
@@ -39,7 +45,8 @@ _LOCK = pytest.StashKey[TextIO]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of this session's services, empty: `.sluice/test`, or `.sluice/test-2` while another session has that."""
-    config.addinivalue_line("markers", "services: needs PostgreSQL, S3, Spark or Airflow; `-m 'not services'` is the inner loop")
+    config.addinivalue_line("markers", "services: needs PostgreSQL, S3, Spark or Airflow")
+    config.addinivalue_line("markers", "slow: takes seconds, and no services; `-m 'not services and not slow'` is the inner loop")
     config.pluginmanager.register(OnlyWhatIsAsked())
     os.environ.setdefault("JDK_JAVA_OPTIONS", _JAVA)
     os.environ.setdefault("SLUICE_SPARK_PROPERTIES", os.fspath(PROJECT / "tests" / "spark.properties"))
@@ -65,8 +72,8 @@ class OnlyWhatIsAsked:
 
     def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> bool | None:
         place = collection_path.relative_to(PROJECT).as_posix() if collection_path.is_relative_to(PROJECT) else ""
-        if place.startswith(_NEED_SERVICES):
-            return config.option.markexpr == "not services" or None
+        if place.startswith(_LEFT_OUT.get(config.option.markexpr, ())):
+            return True
         if collection_path.suffix != ".py" or place.startswith("tests/"):
             return None
         return ">>>" not in collection_path.read_text() or None
@@ -146,6 +153,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(_NEED_SERVICES):
             item.add_marker("services")
+        elif item.nodeid.startswith(_SLOW):
+            item.add_marker("slow")
     items.sort(key=_place)
 
 
