@@ -32,7 +32,8 @@ _LAST = len(_IN_ONE_PROCESS)
 _NEED_SERVICES = ("tests/integration/", "tests/spark/")
 # Of the others those that take seconds: whole sets of data, processes and sockets of their own, memory and growth, imports from nothing.
 _SLOW = (
-    *("tests/unit/generate/", "tests/unit/services/", "tests/unit/tools/", "tests/unit/pipeline/test_waiting.py", "tests/unit/test_skips.py"),
+    *("tests/unit/generate/", "tests/unit/services/", "tests/unit/tools/"),
+    *("tests/unit/pipeline/test_waiting.py", "tests/unit/test_skips.py"),
     *(f"tests/unit/quality/test_{name}.py" for name in ("formats", "gate_together", "growth", "lean_import", "memory")),
 )
 _LEFT_OUT = {"not services": _NEED_SERVICES, "not services and not slow": (*_NEED_SERVICES, *_SLOW)}
