@@ -36,7 +36,7 @@ MOST = {
     "product_name": VALUE,
     "dim_product.name": VALUE,
     **dict.fromkeys(
-        ("feed", "group_name", "state", "kind", "sales_month", "column", "what", "name", "from_state", "to_state", "item"), WORD
+        ("feed", "group_name", "state", "step", "kind", "sales_month", "column", "what", "name", "from_state", "to_state", "item"), WORD
     ),
 }
 INDEXES = """
