@@ -13,6 +13,7 @@ import re
 import sys
 import uuid
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
@@ -28,6 +29,7 @@ from spark_jobs.configuration import DELTA, EVERYWHERE, LOG_CONF, store_conf
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.core import SparkConnectClient
 
     from include.settings import S3Settings, SparkSettings
 
@@ -120,10 +122,19 @@ def connect(settings: SparkSettings, generation: int = 0) -> SparkSession:
     session = ConnectSession(connection=channel)
     bounded = DefaultPolicy(max_retries=5, initial_backoff=100, backoff_multiplier=2, max_backoff=2000, jitter=50)
     session.client.set_retry_policies([bounded])
-    # The session closes its channel when it is collected. At the interpreter's very end gRPC's threads are gone, and with a call still
-    # under way that waits for ever (seen 2026-11-21); here they still run, and closing twice does nothing.
-    atexit.register(session.client.close)
+    # A session closes its client when it is collected, and waits for threads that all clients share; the collector may run in a thread
+    # that one of them waits for, and then all of them wait for ever (seen 2026-12-01). gRPC itself closes the channel of one that is gone.
+    # Nor may closing be left to the interpreter's very end: gRPC's threads are gone then, and with a call still under way that waits for
+    # ever too (seen 2026-11-21); at exit they still run.
+    atexit.register(_close, weakref.ref(session.client))
+    session.client.close = lambda: None
     return cast("SparkSession", session)
+
+
+def _close(client: weakref.ref[SparkConnectClient]) -> None:
+    """Close a client that is still there."""
+    if (there := client()) is not None:
+        type(there).close(there)
 
 
 def _token(settings: SparkSettings) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import grpc
@@ -11,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyspark.errors import PySparkException, PythonException
 from pyspark.sql import SparkSession
+from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
 
 from include.errors import DeploymentFault, EnvironmentFailure, JobFailed, UsageError
 from include.settings import S3Settings, SparkSettings
@@ -131,3 +135,20 @@ def test_what_data_causes_in_spark_is_the_batchs_own(spark: SparkSession) -> Non
     with pytest.raises(JobFailed) as failed, session.map_driver_errors(SparkSettings("local[2]")):
         spark.sql("select assert_true(id < 5) from range(9)").collect()
     assert failed.value.way.startswith("Spark ")
+
+
+def test_a_session_that_is_collected_waits_for_no_thread_of_the_clients() -> None:
+    """It may be collected in a thread that such a one waits for: of the two neither went on."""
+    pool = ExecutePlanResponseReattachableIterator._get_or_create_release_thread_pool()
+    goes_on = threading.Event()
+    waiting = pool.submit(goes_on.wait, 60)
+    gone = weakref.ref(opened := session.connect(SparkSettings("sc://localhost:9/;token=x")))
+    held = [opened]
+    del opened
+    collector = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+    collector.start()
+    collector.join(20)
+    collected = not collector.is_alive()
+    goes_on.set()
+    assert waiting.result(20)
+    assert (collected, gone()) == (True, None)
