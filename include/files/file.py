@@ -44,6 +44,11 @@ class FileStamp:
     size: int
     last_modified: dt.datetime
 
+    @property
+    def date(self) -> dt.date:
+        """The date that a file under this key belongs to: the one in the key, else the UTC date of its last modification."""
+        return keys.date_in(self.key) or self.last_modified.astimezone(dt.UTC).date()
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:

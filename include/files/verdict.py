@@ -31,7 +31,6 @@ class Fault(enum.StrEnum):
     QUOTE_OPEN = "quote_open"
     TOO_MANY_REJECTS = "too_many_rejects"
     OVERWRITE = "overwrite"
-    SAME_AS_QUARANTINED = "same_as_quarantined"
     REFERENCE = "reference"
     NOTHING_FIXED = "nothing_fixed"
     POISON = "poison"

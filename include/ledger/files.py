@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from collections.abc import Sequence
 
 from psycopg.rows import DictRow
@@ -88,9 +87,10 @@ class Files(LedgerPart):
                     again.append(stamp)
                     continue
                 seq += 1
-                date = keys.date_in(stamp.key) or stamp.last_modified.astimezone(dt.UTC).date()
                 kind = Kind.ROW_FIX if keys.is_fix(spec.name, stamp.key) else Kind.LANDING
-                rows.append((spec.name, seq, stamp.bucket, stamp.key, version + 1, stamp.etag, stamp.size, stamp.last_modified, date, kind))
+                rows.append(
+                    (spec.name, seq, stamp.bucket, stamp.key, version + 1, stamp.etag, stamp.size, stamp.last_modified, stamp.date, kind)
+                )
             if rows:
                 new = _insert_files(cursor, spec, rows)
                 cursor.execute("update feed set last_seq = %s where feed = %s", (seq, spec.name))

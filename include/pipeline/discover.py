@@ -143,10 +143,10 @@ def _objects(store: ObjectStore, source: Source, run: Run, full: bool, today: dt
 def _of_dates(store: ObjectStore, source: Source, dates: Collection[dt.date]) -> Iterator[FileStamp]:
     """The objects of some dates: by a folder of their key, at whatever depth, else by when they were modified last."""
     folders, beside = store.folders(source.bucket, source.prefix)
-    yield from (stamp for stamp in beside if date_of(stamp) in dates)
+    yield from (stamp for stamp in beside if stamp.date in dates)
     for folder in folders:
         if keys.date_in(folder) in {None, *dates}:
-            yield from (stamp for stamp in store.objects(source.bucket, folder) if date_of(stamp) in dates)
+            yield from (stamp for stamp in store.objects(source.bucket, folder) if stamp.date in dates)
 
 
 def recent(folders: Iterable[str], today: dt.date) -> list[str]:
@@ -193,12 +193,7 @@ def _registration_order(feed: str, stamp: FileStamp) -> tuple[object, ...]:
 
 def feed_order(stamp: FileStamp) -> tuple[object, ...]:
     """(date, natural order of the key), the order in which files found together get their seqs."""
-    return date_of(stamp), keys.natural_order(stamp.key), stamp.bucket
-
-
-def date_of(stamp: FileStamp) -> dt.date:
-    """The date in an object's key, else the UTC date of its last modification."""
-    return keys.date_in(stamp.key) or stamp.last_modified.astimezone(dt.UTC).date()
+    return stamp.date, keys.natural_order(stamp.key), stamp.bucket
 
 
 def grouped(files: Sequence[LedgerFile], groups: int = GROUPS) -> tuple[GateGroup, ...]:

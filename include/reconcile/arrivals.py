@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -29,7 +28,7 @@ def arrivals(context: ReconcileContext) -> Iterator[Finding]:
                 continue  # a replacement: registered by its command
             if why is not None:
                 yield Finding(Code.NOT_A_FILE, uri(stamp), f"is no file of {context.spec.name} ({why}) and stays untouched")
-            elif context.scope.date in {None, date_of(stamp)}:
+            elif context.scope.date in {None, stamp.date}:
                 files.append(stamp)
         for bucket in sorted({stamp.bucket for stamp in files}):
             known = context.ports.ledger.files.new_or_changed(context.spec, bucket, [stamp for stamp in files if stamp.bucket == bucket])
@@ -55,7 +54,7 @@ def _register(context: ReconcileContext, suspects: set[tuple[str, str]]) -> Iter
             yield Finding(Code.UNKNOWN_OBJECT, where, what, repaired=True, date=file.date, file_id=file.file_id)
     for stamp in again:
         what = "is back with the bytes the ledger knows; no new file"
-        yield Finding(Code.SEEN_AGAIN, uri(stamp), what, repaired=True, date=date_of(stamp))
+        yield Finding(Code.SEEN_AGAIN, uri(stamp), what, repaired=True, date=stamp.date)
 
 
 def refused(context: ReconcileContext, stamp: FileStamp, sources: Sequence[Source]) -> str | None:
@@ -68,11 +67,6 @@ def refused(context: ReconcileContext, stamp: FileStamp, sources: Sequence[Sourc
         if source.bucket == stamp.bucket and stamp.key.startswith(source.prefix)
     ]
     return None if None in reasons or not reasons else reasons[0]
-
-
-def date_of(stamp: FileStamp) -> dt.date:
-    """The date a file under this key belongs to."""
-    return keys.date_in(stamp.key) or stamp.last_modified.astimezone(dt.UTC).date()
 
 
 def uri(stamp: FileStamp) -> str:

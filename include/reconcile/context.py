@@ -25,6 +25,8 @@ from include.storage.object_store import digest_of
 
 DEFAULT_GRACE_SECONDS = 24 * 3600.0
 _PAGE = 500
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_PROBE = b"is the etag the MD5?"
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,6 @@ class Auditor:
 def in_groups(items: Iterator[int], size: int) -> Iterator[Sequence[int]]:
     while group := [*islice(items, size)]:
         yield group
-
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
-_PROBE = b"is the etag the MD5?"
 
 
 def named_by_md5(ports: Ports, feed: str) -> bool:
